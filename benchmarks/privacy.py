@@ -1,5 +1,5 @@
-"""Persons are erased among many interactions, beside a stream of events: how soon nothing of them is found, how long it takes
-until it is out of the tables' files, and how much later events are seen meanwhile.
+"""Persons are erased among many interactions, with nothing else to do and beside a stream of events: how soon nothing of them
+is found, how long it takes until it is out of the tables' files, and how much later events are seen meanwhile.
 
 A worker, control and customers run. Each person is erased by the command, its start and the graph are in the time; a row of
 theirs that any table shows after that fails the measurement. Control purges when all of them are erased.
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from statistics import median
 from typing import NamedTuple
@@ -24,7 +24,7 @@ from benchmarks.branded import stream
 from benchmarks.ground import Ground, Worker, cpu_seconds, ground
 from benchmarks.identity_live import Customers, stewarded
 from benchmarks.identity_tables import database
-from benchmarks.privacy_tables import BUSY, EACH, Size, compute, fill
+from benchmarks.privacy_tables import EACH, Size, compute, fill, merge_months
 from benchmarks.progress import bar
 from benchmarks.queries import begin_rollups, settle
 from benchmarks.report import RATIO, Figure
@@ -64,6 +64,7 @@ def figures(rows: int, seconds: int) -> Iterator[Figure]:
     with ground() as stage, database(stage, "privacy") as plain, clickhouse_client(plain.clickhouse) as client:
         fill(client, size)
         compute(client)
+        merge_months(client)
         settle(client)
         yield from measured(stage, plain, client, size, seconds)
 
@@ -75,36 +76,43 @@ def measured(stage: Ground, plain: Settings, client: Client, size: Size, seconds
     begin_rollups(settings)
     with Worker(settings) as worker, Customers(settings):
         worker.wait_until_it_reads()
-        names = [f"forum:p{number * 7}" for number in range(PERSONS)] + [BUSY]
+        names = [f"forum:p{number * 7}" for number in range(PERSONS)]
         found = {name: sets_of(client, find(client, customer=name)) for name in names}
         pid = stage.stack.pid("clickhouse")
+
+        def erased(names: Sequence[str]) -> list[float]:
+            return [_erased(settings, client, name, found[name]) for name in bar.track(names, len(names), "erased")]
+
+        with Control(later):
+            time.sleep(SETTLED_S)
+            alone = erased(names[: PERSONS // 2])
         with _streaming(settings) as streamed:
             with Control(later):
                 time.sleep(WARM_UP_S)
                 calm = [streamed.during(pid, lambda: time.sleep(seconds))]
-                hidden = [_erased(settings, client, name, found[name]) for name in bar.track(names, len(names), "erased")]
+                beside = erased(names[PERSONS // 2 :])
             with Control(now):
                 purge = streamed.during(pid, lambda: _purged(client))
             with Control(later):
                 time.sleep(SETTLED_S)
                 calm.append(streamed.during(pid, lambda: time.sleep(seconds)))
         times = streamed.positions.times()
-    beside = f"beside {RATE:,} events/s, a worker, control and customers"
-    many = f"{size.rows:,} interactions in two years, {beside}"
-    *each, busy = hidden
+    stream = f"beside {RATE:,} events/s"
+    rows = f"{size.rows:,} interactions in two years, a worker, control and customers"
+    many = f"{rows}, {stream}"
     yield Figure(
         NAMES[0],
-        max(each),
+        max(alone),
         SECONDS,
-        f"the worst of {PERSONS} persons with {EACH} events each, median {median(each):.1f} s; one with {size.busy:,} events "
-        f"{busy:.1f} s; {many}",
+        f"the worst of {len(alone)} persons with {EACH} events each, median {median(alone):.1f} s; {stream} "
+        f"{max(beside):.1f} s, median {median(beside):.1f} s; {rows}",
     )
     cores = sum(phase.cores for phase in calm) / len(calm)
     yield Figure(
         NAMES[1],
         purge.seconds,
         SECONDS,
-        f"until no part holds hidden rows of {PERSONS + 1} persons; {(purge.cores - cores) * purge.seconds:.0f} CPU s of "
+        f"until no part holds hidden rows of {PERSONS} persons; {(purge.cores - cores) * purge.seconds:.0f} CPU s of "
         f"ClickHouse more than without ({purge.cores:.2f} cores, {cores:.2f} without); {many}",
     )
     during = _p99(times[purge.first : purge.last])

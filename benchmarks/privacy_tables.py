@@ -168,3 +168,12 @@ def compute(client: Client) -> None:
             client.command(f"INSERT INTO {table} ({', '.join(names)}) {select}", settings=_COLUMNS_FIRST)
     for rollup in load_rollups(None, None):
         write_mark(client.command, rollup, 0, 1)
+
+
+def merge_months(client: Client) -> None:
+    """Months of interactions that are over become a part each, as ClickHouse makes them a day after
+    (min_age_to_force_merge_seconds)."""
+    sql = "SELECT DISTINCT _partition_id AS month FROM interactions WHERE created_at < toStartOfMonth(now()) ORDER BY month"
+    months = [month for (month,) in client.query(sql).result_rows]
+    for month in bar.track(months, len(months), "interactions: months merged"):
+        client.command(f"OPTIMIZE TABLE interactions PARTITION ID '{month}' FINAL")

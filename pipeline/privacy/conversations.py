@@ -47,10 +47,11 @@ def alone(query: Query, accounts: str, values: str = "") -> list[int]:
         doubtful |= set(rows.get_column("conversation"))
     listed = sorted(doubtful)
     for some in (listed[start : start + PIECE] for start in range(0, len(listed), PIECE)):
-        of_others = query(
+        theirs = f"{CONVERSATION_SQL} IN ({', '.join(map(str, some))})"
+        of_others = query(  # with the keys FINAL looks at their granules alone: half the CPU time
             f"SELECT DISTINCT {CONVERSATION_SQL} AS conversation FROM interactions FINAL "
-            f"WHERE {CONVERSATION_SQL} IN ({', '.join(map(str, some))}) AND NOT ({own}) "
-            f"AND {IS_WORD_SQL} AND {INBOUND_SQL} AND author_kind != 'bot' ORDER BY conversation"
+            f"WHERE ({_MINUTE}, event_key) IN (SELECT {_MINUTE}, event_key FROM interactions WHERE {theirs}) "
+            f"AND {theirs} AND NOT ({own}) AND {IS_WORD_SQL} AND {INBOUND_SQL} AND author_kind != 'bot' ORDER BY conversation"
         )
         found |= set(some) - set(of_others.get_column("conversation"))
     return sorted(found)

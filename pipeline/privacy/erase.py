@@ -157,7 +157,8 @@ class Erasing:
         among = of_erasure(erasure.id)
         if alone := self._hiding.conversations(among):
             self._notes.conversations(alone)
-        self._count(erasure, self._hiding.hide(among, lambda found: self._suppress(Keys(events=found), erasure.id), noted))
+        hidden = self._hiding.hide(among, lambda found: self._suppress(Keys(events=found), erasure.id), noted, alone)
+        self._count(erasure, hidden)
         if alone:  # a case that somebody opened while its thread was still there
             self._count(erasure, {"cases": self._hiding.hide_conversations(alone)})
         erasure.events = len(self.keys(erasure.id).events)

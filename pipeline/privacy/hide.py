@@ -8,6 +8,7 @@ often it is done again: whoever is killed in between leaves the rest to the next
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from datetime import datetime
 from itertools import zip_longest
@@ -28,6 +29,8 @@ from schemas.times import to_ms
 DELETE: dict[str, object] = {**LONG_SQL, "lightweight_deletes_sync": 2}  # it returns when the rows are hidden, on each replica
 PIECE = 20_000
 """Keys of a kind in one statement."""
+AT_ONCE = 4
+"""Tables: the statements of each wait for ClickHouse to take them up more than they take."""
 _LAST = ("threads", "interactions", "account_events")
 """By them the rows of other places are found: who is killed in between finds them again."""
 _MINUTE = "toStartOfMinute(created_at)"
@@ -105,23 +108,34 @@ class Hiding:
         sets = Sets(conversations=", ".join(map(str, conversations)))
         return sum(self._hide(place, sets) for place in _in_order() if place.conversations)
 
-    def hide(self, among: Among, suppress: Numbers, noted: Numbers = lambda months: None) -> dict[str, int]:
+    def hide(
+        self,
+        among: Among,
+        suppress: Numbers,
+        noted: Numbers = lambda months: None,
+        conversations: Sequence[int] | None = None,
+    ) -> dict[str, int]:
         """How many rows of each table it hid. `suppress` suppresses events that were found; `noted` hears in which months
-        (202611) rows go, while they are there. Raises EarshotError, and what these and `changing` raise."""
+        (202611) rows go, while they are there; `conversations`: those of theirs alone; None: as their accounts say. Raises
+        EarshotError, and what these and `changing` raise."""
+        if conversations is None:
+            conversations = alone(lambda sql: self._ask(sql, {}), among.keys("account"))
+        talks = ", ".join(map(str, conversations))
         new, taken = self._events(among)
         if new:
             suppress(new)
         events = among.keys("event")
         minutes = self._ask(_MINUTES.format(events=events), {})
-        hidden: dict[str, int] = {}
         if minutes.height:
             noted(minutes.get_column("created_at").dt.strftime("%Y%m").unique().sort().cast(pl.UInt32).to_list())
-        with self._changing(minutes) if minutes.height else nullcontext():
-            for place in _in_order():
+        with self._changing(minutes) if minutes.height else nullcontext(), ThreadPoolExecutor(AT_ONCE) as pool:
+            places = [place for place in _in_order() if place.name not in _LAST]
+            counts = list(pool.map(lambda place: self._hide(place, _found(place, among, talks)), places))
+            for place in (TABLES[name] for name in _LAST):
                 own = place.name == "account_events"
-                if count := self._hide_times(among, taken) if own else self._hide(place, self._found(place, among)):
-                    hidden[place.name] = count
-        return hidden
+                places.append(place)
+                counts.append(self._hide_times(among, taken) if own else self._hide(place, _found(place, among, talks)))
+        return {place.name: count for place, count in zip(places, counts, strict=True) if count}
 
     def _hide(self, place: Place, sets: Sets) -> int:
         wanted = where(place, sets)
@@ -168,12 +182,12 @@ class Hiding:
         for each in zip_longest(*pieces.values(), fillvalue=""):
             yield Sets(**dict(zip(pieces, each, strict=True)))
 
-    def _found(self, place: Place, among: Among) -> Sets:
-        accounts = among.keys("account")
-        if place.name == "interactions" and not among.thorough:
-            return Sets(events=among.keys("event"))
-        own = alone(lambda sql: self._ask(sql, {}), accounts) if place.conversations else []
-        return Sets(accounts, among.keys("event"), among.keys("value"), "", ", ".join(map(str, own)))
+
+def _found(place: Place, among: Among, conversations: str) -> Sets:
+    if place.name == "interactions" and not among.thorough:
+        return Sets(events=among.keys("event"))
+    its = conversations if place.conversations else ""
+    return Sets(among.keys("account"), among.keys("event"), among.keys("value"), "", its)
 
 
 def _in_order() -> Iterator[Place]:
