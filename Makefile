@@ -7,7 +7,7 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # command that they start, compiles the code and the tests again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: console-pictures console-docs run test test-fast test-rest coverage test-models lint faults bench bench-check bench-gpu train-sentiment board docs lock clean
+.PHONY: console-pictures console-docs run test test-fast test-rest coverage test-models lint faults bench bench-plot bench-check bench-gpu train-sentiment board docs lock clean
 
 # LIVE=coffee,pizza follows these words on Bluesky; SOURCES=sources.yaml listens to the sources of this file.
 run: .venv/run.stamp ; @$(if $(SOURCES),EARSHOT_SOURCES="$(SOURCES)" )$(BIN)/earshot up $(if $(SOURCES),--no-sample) $(if $(LIVE),--live "$(LIVE)")
@@ -47,6 +47,8 @@ console-docs: .venv/dev.stamp ; @DOCS_PICTURES="$(CURDIR)/docs/pictures" $(BIN)/
 faults: .venv/dev.stamp ; @$(BIN)/python -m pytest -m faults
 
 bench: .venv/dev.stamp ; @$(BIN)/python -m benchmarks
+
+bench-plot: .venv/dev.stamp ; @$(BIN)/python -m benchmarks.plot
 
 bench-check: .venv/dev.stamp ; @$(BIN)/python -m benchmarks.check
 

@@ -150,12 +150,13 @@ def table(figures: Sequence[Figure]) -> Group:
     for figure, following in zip(figures, [*figures[1:], None], strict=False):
         colour = "default" if not figure.goal else "green" if figure.met else "red"
         last = following is None or following.name.partition(".")[0] != figure.name.partition(".")[0]
-        value, note = f"[{colour}]{_short(figure.value)}[/]", str(notes.index(figure.conditions) + 1)
+        value, note = f"[{colour}]{short(figure.value)}[/]", str(notes.index(figure.conditions) + 1)
         shown.add_row(figure.name, value, figure.unit, figure.goal, note, end_section=last)
     return Group(shown, *(f"{number:2} {note}" for number, note in enumerate(notes, 1)))
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
+    """The number in about four digits."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
