@@ -171,7 +171,7 @@ def latencies(
         settings = plain.model_copy(update={"alerts": rules_file(stage.folder, hook.port)})
         with Worker(settings) as worker, beside(settings), Control(settings):
             worker.wait_until_it_reads()
-            sent = stream(settings, rate, WARM_UP_S + seconds, _probes(BRANDS))
+            sent = stream(settings, rate, WARM_UP_S + seconds, probes(BRANDS))
             end = time.monotonic() + PATIENCE_S
             while len(hook.accepted.keys() & sent.keys()) < len(sent) and time.monotonic() < end:
                 time.sleep(0.1)
@@ -194,7 +194,7 @@ def hooked() -> Iterator[Hook]:
 Probe = tuple[tuple[str, str], bytes]
 
 
-def _probes(brands: list[str]) -> Iterator[Probe]:
+def probes(brands: list[str]) -> Iterator[Probe]:
     """(rule, brand) and an event's body; single-event and windowed ones in turns, each brand in its turn."""
     for n in range(max(WORDS, LADDER)):
         for brand in brands:
@@ -220,15 +220,20 @@ def _event(brand: str, text: str, likes: int) -> bytes:
 
 
 def stream(
-    settings: Settings, rate: int, seconds: int, probes: Iterator[Probe], going: Callable[[], bool] = lambda: True
+    settings: Settings,
+    rate: int,
+    seconds: int,
+    probes: Iterator[Probe],
+    going: Callable[[], bool] = lambda: True,
+    seed: int = 3,
 ) -> dict[tuple[str, str], float]:
     """Produces the standard load at a steady rate, and PROBES_A_SECOND, for so long and while it is `going`; returns when each
-    probe was handed over."""
+    probe was handed over. On one topic a `seed` makes new events once."""
     producer = Producer({**settings.kafka.client(), "enable.idempotence": True, "linger.ms": 5, "log_level": 3})
     topic, sent = settings.kafka.topic("events"), dict[tuple[str, str], float]()
     started, total, each_tick = time.monotonic(), rate * seconds, max(1, int(rate * TICK_S))
     each_probe = max(1, rate // PROBES_A_SECOND)
-    load = standard_load(total, 3, datetime.now(UTC), rate=rate)
+    load = standard_load(total, seed, datetime.now(UTC), rate=rate)
     for number, record in enumerate(bar.track(load, total, f"{rate:,} events/s")):
         if number % each_tick == 0:
             producer.poll(0)

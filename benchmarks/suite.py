@@ -13,6 +13,7 @@ from benchmarks import (
     console_alerts,
     console_pages,
     console_streams,
+    cost,
     end_to_end,
     identity,
     identity_import,
@@ -126,6 +127,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement(_steps(steps.ALONE), 1, lambda sizes: steps.step_figures(sizes.events, sizes.passes)),
     Measurement(end_to_end.NAMES, 6, lambda sizes: end_to_end.figures(sizes.standard, sizes.runs)),
     Measurement(visible.NAMES, 11, lambda sizes: visible.figures(sizes.latency_rate, sizes.latency_seconds)),
+    Measurement(cost.NAMES, 21, lambda sizes: cost.figures(min(300, sizes.latency_seconds))),
     Measurement(memory.NAMES, 3, lambda sizes: memory.figures(sizes.memory)),
     Measurement(
         (scaling.BYTES_NAME, *scaling.KEYS_NAMES),

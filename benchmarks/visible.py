@@ -107,7 +107,7 @@ class Positions:
         return times
 
 
-def produce_at(settings: Settings, rate: int, seconds: int, positions: Positions) -> None:
+def produce_at(settings: Settings, rate: int, seconds: int, positions: Positions, seed: int = 2) -> None:
     """Produces at a steady rate; notes when each event was handed over. Raises RuntimeError when one was not acknowledged."""
     producer = Producer({**settings.kafka.client(), "enable.idempotence": True, "linger.ms": 5, "log_level": 3})
     topic, first = settings.kafka.topic("events"), positions.first.tolist()
@@ -119,7 +119,7 @@ def produce_at(settings: Settings, rate: int, seconds: int, positions: Positions
 
     known: set[bytes] = set()
     total, started = rate * seconds, time.monotonic()
-    load = standard_load(total, 2, datetime.now(UTC), rate=rate)
+    load = standard_load(total, seed, datetime.now(UTC), rate=rate)
     each_tick = max(1, int(rate * TICK_S))
     for number, record in enumerate(bar.track(load, total, f"{rate:,} events/s")):
         if number % each_tick == 0:

@@ -24,6 +24,7 @@ steps.identity steps.identity_cpu steps.shape steps.shape_cpu
 end_to_end.throughput
 end_to_end.cpu_total end_to_end.cpu_worker end_to_end.cpu_kafka end_to_end.cpu_clickhouse end_to_end.cpu_owed
 end_to_end.visible_p50_ms end_to_end.visible_p99_ms end_to_end.visible_max_ms
+cost.idle_cores cost.cores_100 cost.cores_1000
 worker.rss_mb worker.rss_growth_mb
 dedup.bytes_per_key scaling.keys_ratio scaling.keys_few scaling.keys_many
 scaling.partitions_ratio scaling.partitions_1 scaling.partitions_64
