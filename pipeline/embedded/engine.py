@@ -1,6 +1,6 @@
 """The ClickHouse engine (chdb) in this process, for the HTTP server.
 
-Every query has its own connection, so that its settings, database and temporary tables end with it (connecting takes 0.4 ms).
+Every query has a connection for itself, so that its settings, database and temporary tables end with it (connections.py).
 Inserts with data run one at a time. Their data goes to the engine as a file in memory: chdb's streaming inserts (`send_insert`)
 report success when the time limit has stopped them and nothing was written. An acknowledged insert survives SIGKILL.
 """
@@ -13,7 +13,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -25,12 +25,13 @@ from pipeline.embedded import statement
 from pipeline.embedded.analyst import NEWEST, Analyst, Function, may_set
 from pipeline.embedded.analyst_names import Catalog
 from pipeline.embedded.analyst_rows import filters
+from pipeline.embedded.connections import Connection, Connections, call, quoted, set_sql
 from pipeline.embedded.known import LONGEST, Known, may_change_names
 from pipeline.embedded.query import Query, QueryError, QueryResult
 from pipeline.embedded.readers import READERS
 
 _chdb: Any = _module  # a compiled module without stubs
-Connection = Any
+_kinds = _chdb.query_class
 QUERY_SECONDS = 60
 QUERY_BYTES, THREADS = 2 << 30, 2
 _CONFIG = """<clickhouse>
@@ -56,6 +57,8 @@ _DEFAULTS = {
     "max_insert_threads": "1",
     "max_memory_usage": str(QUERY_BYTES),
 }
+_OWN = ("log_comment", "max_execution_time", "insert_deduplication_token")
+"""Settings that each statement sets for itself, on a connection that others used before."""
 _FUNCTIONS = "SELECT name, alias_to, categories, case_insensitive FROM system.functions WHERE origin = 'System'"
 _COMBINATORS = "SELECT name FROM system.aggregate_function_combinators"
 _TABLES = "SELECT database, name FROM system.tables"
@@ -66,7 +69,6 @@ _DESCRIBE = re.compile(rb"\s*+DESC(?:RIBE)?(?:\s++TABLE)?\s++((?:\w++\.)?\w++)(?
 
 No group is possessive: up to Python 3.11.4 one that fails after its first character ends the match (gh-106052)."""
 _TREELESS = 36  # parseQueryToJSON's error for a kind of statement that it does not know
-_ERROR = re.compile(r"Code: (\d+)\. ")
 
 
 class Engine:
@@ -80,6 +82,7 @@ class Engine:
         self._path = "engine?config-file=engine.xml"
         _chdb.set_signal_handlers_enabled(0)
         self._keeper = _chdb.connect(self._path)
+        self._connections = Connections(self._path)
         self.version = self._keeper.query("SELECT version()", "TabSeparatedRaw").bytes().decode().strip()
         functions = [Function(*row) for row in _rows(self._keeper, _FUNCTIONS)]
         combinators = [name for (name,) in _rows(self._keeper, _COMBINATORS)]
@@ -88,11 +91,14 @@ class Engine:
 
     def close(self) -> None:
         """Ends the engine."""
+        self._connections.close()
         self._keeper.close()
 
     def query(self, query: Query) -> QueryResult:
         """Runs a statement without separate data. Raises QueryError."""
-        with self._connection(query) as connection:
+        known = self._keeper.classify_query(query.statement)
+        plain = known["statement_count"] == 1 and known["query_class"] in (_kinds.READ_ONLY, _kinds.MUTATING)
+        with self._connection(query, plain) as connection:
             reads = self._check(connection, query, query.statement)
             changes = not query.limited and may_change_names(query.statement, reads, query.database)
             with self._known.changing() if changes else nullcontext():
@@ -100,7 +106,7 @@ class Engine:
 
     def insert(self, query: Query, insert: statement.DataInsert) -> QueryResult:
         """Writes the data of an INSERT: all, or on an error the part that ClickHouse would have written. Raises QueryError."""
-        with self._connection(query) as connection, _as_file(insert.data) as path:
+        with self._connection(query, True) as connection, _as_file(insert.data) as path:
             sql = b"%s FROM INFILE '%s' %s FORMAT %s" % (insert.head, path.encode(), insert.settings, insert.format)
             self._check(connection, query, sql)
             return self._answer(connection, sql, query)
@@ -111,13 +117,20 @@ class Engine:
             connection.query(f"KILL QUERY WHERE Settings['log_comment'] = '{mark}' ASYNC", "Null")
 
     @contextmanager
-    def _connection(self, query: Query) -> Iterator[Connection]:
-        with closing(_chdb.connect(self._path)) as connection:
-            _call(connection, _set(_settings(query)))
-            if query.database != "default":
-                _call(connection, "USE " + _quoted(query.database, "`"))
-            if readonly := 1 if query.limited else query.readonly:
-                _call(connection, f"SET readonly = {readonly}")
+    def _connection(self, query: Query, plain: bool) -> Iterator[Connection]:
+        """`plain`: the statement changes nothing of what later ones on it mean. Then it is kept; setting readonly = 1 can't be
+        set back."""
+        token = dict(query.settings).get("insert_deduplication_token", "")
+        own = set_sql(dict(zip(_OWN, (query.mark, _seconds_left(query), token), strict=True)))
+        session = [set_sql(_settings(query))]
+        if query.database != "default":
+            session.append("USE " + quoted(query.database, "`"))
+        readonly = 1 if query.limited else query.readonly
+        session += ["SET readonly = 2"] if readonly == 2 else []
+        with (self._connections.again if plain and readonly != 1 else self._connections.one)(session) as connection:
+            call(connection, own)
+            if readonly == 1:
+                call(connection, "SET readonly = 1")
             yield connection
 
     def _check(self, connection: Connection, query: Query, sql: bytes) -> bool:
@@ -125,28 +138,28 @@ class Engine:
         classes = connection.classify_query(sql)
         if classes["statement_count"] > 1:
             raise QueryError(62, "Code: 62. DB::Exception: Multi-statements are not allowed. (SYNTAX_ERROR)")
-        kind, kinds = classes["query_class"], _chdb.query_class
-        if (query.readonly or query.limited) and kind not in (kinds.READ_ONLY, kinds.UNKNOWN):
+        kind = classes["query_class"]
+        if (query.readonly or query.limited) and kind not in (_kinds.READ_ONLY, _kinds.UNKNOWN):
             raise QueryError(
                 164,
                 f"Code: 164. DB::Exception: {query.user}: Cannot execute query in readonly mode (the user, or GET). (READONLY)",
             )
         # The engine is its own client and would write the file here. No other CONTROL statement uses the word.
-        reason = "INTO OUTFILE is not allowed" if kind == kinds.CONTROL and b"OUTFILE" in sql.upper() else None
+        reason = "INTO OUTFILE is not allowed" if kind == _kinds.CONTROL and b"OUTFILE" in sql.upper() else None
         if query.limited:
             key = (query.user, query.database, sql)
             refusal = partial(self._refusal, connection, query, sql)
             reason = self._known.get(key, refusal) if len(sql) <= LONGEST else refusal()
         if reason:
             raise QueryError(497, f"Code: 497. DB::Exception: {query.user}: {reason}. (ACCESS_DENIED)")
-        return bool(kind == kinds.READ_ONLY)
+        return bool(kind == _kinds.READ_ONLY)
 
     def _refusal(self, connection: Connection, query: Query, sql: bytes) -> str | None:
         """Why this user may not run this statement; None: it may, or the statement is invalid."""
         described = _DESCRIBE.fullmatch(sql)
         sql = b"SELECT * FROM " + described[1] if described else sql
         try:
-            answer = _call(connection, _TREE, "TabSeparatedRaw", {"statement": base64.b64encode(sql).decode()})
+            answer = call(connection, _TREE, "TabSeparatedRaw", {"statement": base64.b64encode(sql).decode()})
         except QueryError as error:
             if error.code != _TREELESS:
                 raise
@@ -163,7 +176,7 @@ class Engine:
             return [tuple(row) for row in _rows(connection, sql)]
 
     def _answer(self, connection: Connection, sql: bytes, query: Query) -> QueryResult:
-        result = _call(connection, sql, query.default_format, dict(query.params))
+        result = call(connection, sql, query.default_format, dict(query.params))
         return QueryResult(
             body=result.bytes(),
             format=statement.output_format(sql) or query.default_format,
@@ -182,9 +195,7 @@ def _settings(query: Query) -> dict[str, str]:
                 raise QueryError(164, f"Code: 164. DB::Exception: Cannot modify '{name}' setting in readonly mode. (READONLY)")
     pinned = NEWEST | dict(reader.pinned) | filters(query.database, reader.rights) if reader else {}
     settings = _DEFAULTS | pinned | dict(query.settings)
-    settings["log_comment"] = query.mark
-    settings["max_execution_time"] = _seconds_left(query)
-    return settings
+    return {name: value for name, value in settings.items() if name not in _OWN}
 
 
 def _seconds_left(query: Query) -> str:
@@ -207,28 +218,8 @@ def _seconds_left(query: Query) -> str:
     return f"{limit - waited:.3f}"
 
 
-def _set(settings: Mapping[str, str]) -> str:
-    bad = next((name for name in settings if not re.fullmatch(r"\w+", name)), None)
-    if bad is not None:
-        raise QueryError(115, f"Code: 115. DB::Exception: Unknown setting '{bad}'. (UNKNOWN_SETTING)")
-    return "SET " + ", ".join(f"{name} = " + _quoted(value, "'") for name, value in settings.items())
-
-
-def _quoted(text: str, mark: str) -> str:
-    return mark + text.replace("\\", "\\\\").replace(mark, "\\" + mark) + mark
-
-
-def _call(connection: Connection, sql: bytes | str, output: str = "Null", params: dict[str, str] | None = None) -> Any:
-    try:
-        return connection.query(sql, output, params=params or {})
-    except RuntimeError as error:
-        message = str(error)
-        match = _ERROR.search(message)
-        raise QueryError(int(match[1]) if match else 1002, message) from None
-
-
 def _rows(connection: Connection, sql: str) -> list[list[Any]]:
-    return [json.loads(line) for line in _call(connection, sql, "JSONCompactEachRow").bytes().splitlines()]
+    return [json.loads(line) for line in call(connection, sql, "JSONCompactEachRow").bytes().splitlines()]
 
 
 @contextmanager

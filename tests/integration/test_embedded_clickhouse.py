@@ -82,7 +82,7 @@ def test_raw_inserts_take_any_compression(client: Client, compression: str | Non
 
     pack = {None: bytes, "gzip": gzip.compress, "lz4": lz4.frame.compress, "zstd": backports.zstd.compress}[compression]
     client.raw_insert("t", ["a", "b"], pack(b'{"a":1,"b":"x"}\n{"a":2,"b":"y"}\n'), fmt="JSONEachRow", compression=compression)
-    assert count(client) == 2
+    assert count(client) == 2, "those without a token were not taken for those with one"
 
 
 def test_inserts_of_every_form(settings: Settings, client: Client) -> None:
@@ -149,6 +149,26 @@ def test_a_setting_ends_with_its_query(settings: Settings, client: Client) -> No
     assert post(settings, b"SELECT getSetting('max_block_size')", max_block_size="77")[1] == b"77\n"
     assert post(settings, b"SELECT getSetting('max_block_size')")[1] != b"77\n"
     assert post(settings, b"SELECT 1", nonsense="1")[2]["X-ClickHouse-Exception-Code"] == "115"
+
+
+def test_nothing_of_a_statement_is_there_for_the_next(settings: Settings, client: Client) -> None:
+    """They share connections: each of these would change what others on its connection mean."""
+    asked = b"SELECT getSetting('max_block_size'), currentDatabase(), getSetting('max_execution_time') > 50"
+    plain = post(settings, asked)[1]
+    for _ in range(2):
+        assert post(settings, b"SET max_block_size = 77")[0] == post(settings, b"USE system")[0] == 200
+        assert post(settings, b"CREATE TEMPORARY TABLE short (a UInt8) ENGINE = Memory")[0] == 200
+        assert post(settings, b"SELECT {x:String} SETTINGS max_block_size = 77", param_x="a")[1] == b"a\n"
+        assert post(settings, b"SELECT 1", max_execution_time="7", log_comment="mine")[0] == 200
+        assert post(settings, b"1\ta\n", query="INSERT INTO t FORMAT TSV", insert_deduplication_token="one")[0] == 200
+        assert post(settings, b"SELECT throwIf(1)")[2]["X-ClickHouse-Exception-Code"] == "395"
+        assert post(settings, None, query="SELECT 1")[0] == 200, "a GET, which only reads"
+        for _ in range(3):
+            assert post(settings, asked)[1] == plain
+            assert post(settings, b"EXISTS TEMPORARY TABLE short")[1] == b"0\n"
+            assert post(settings, b"SELECT {x:String}")[2]["X-ClickHouse-Exception-Code"] == "456"
+            assert post(settings, b"2\tb\n", query="INSERT INTO t FORMAT TSV")[0] == 200
+    assert count(client) == 2, "those without a token were not taken for those with one"
 
 
 def test_formats_and_summary(settings: Settings, client: Client) -> None:
