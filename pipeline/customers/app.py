@@ -72,7 +72,8 @@ class CustomersProcess:
         self._asking = RenewedProducer(settings.kafka.client(), NAME)
         self._client = clickhouse_client(settings.clickhouse, timeout_s=60)
         self._leader = leader = Leader(NAME, TAKING, self._client, self._vitals)
-        self._state = state = State(CustomerTables(leader.inserter), privacy.hashes)
+        self._tables = CustomerTables(leader.inserter)
+        self._state = state = State(self._tables, privacy.hashes)
         self._intake = Intake(leader, state, self._vitals)
         moves = Inserter(clickhouse_client(settings.clickhouse, timeout_s=60), leader.lease, self._vitals, PUBLISHING)
         self._publisher = Publisher(settings.kafka, moves.query, leader.lease, self._vitals)
@@ -125,7 +126,7 @@ class CustomersProcess:
     def _start(self, term: int, generation: int, told: int) -> None:
         """The edges are by the newest hash key before anything is read. Raises as `needed`."""
         newest = self._chain.generation
-        if anew := needed(newest, self._state.mark(REKEYED)):
+        if anew := needed(newest, self._tables.mark(REKEYED)):
             rekey(self._leader.inserter, self._chain)
         self._state.start(term, generation, told)
         if anew:

@@ -64,6 +64,7 @@ class State:
         self._generation = self._sequence = self._last_command = self._told = 0
         self._half = False
         """A change was begun, and has not ended."""
+        self._marks: dict[str, int] = {}
 
     @property
     def holds(self) -> bool:
@@ -73,7 +74,7 @@ class State:
     def start(self, term: int, generation: int, told: int = 0) -> Change:
         """Reads everything, and writes what an earlier leader could not any more: as moves of no command. `told`: the sequence
         that the topic has come to, which is above that of a database restored from a backup."""
-        self._generation, self._half, self._told = generation, False, told
+        self._generation, self._half, self._told, self._marks = generation, False, told, {}
         self._suppressed, self._erased = self._tables.suppressed(), None
         self._sequence = max(term * TERM, told, self._tables.newest())
         self.version, self.rules_file = self._tables.rules()
@@ -199,8 +200,10 @@ class State:
         self.keep_mark(BREAKER, sequence)
 
     def mark(self, name: str) -> int:
-        """The value of a mark; 0: it was never set."""
-        return self._tables.mark(name)
+        """The value of a mark; 0: it was never set. Who leads alone sets them: each is read once after `start`."""
+        if name not in self._marks:
+            self._marks[name] = self._tables.mark(name)
+        return self._marks[name]
 
     def query(self, sql: str) -> pl.DataFrame:
         """Asks ClickHouse, which has all that was written so far."""
@@ -210,6 +213,7 @@ class State:
         """Sets a mark."""
         self._sequence += 1
         self._tables.write_mark(name, value, self._sequence, self._generation)
+        self._marks[name] = value
 
     # --- what it changes ----------------------------------------------------------------------------------------------
     def _changed(self, change: Change, command: int, cause: str) -> Change:

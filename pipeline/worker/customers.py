@@ -30,6 +30,11 @@ NAME = "customers"
 EVERY_S = 0.5
 MOST = 1_000_000
 """Changes of one answer: 24 MB."""
+_NEWS = """
+SELECT (SELECT count() FROM suppressions WHERE sequence > {}) AS suppressed,
+    (SELECT count() FROM assignment_changes WHERE sequence > {}) AS moved,
+    (SELECT count() FROM identity_rules WHERE version > {}) AS ruled"""
+"""One statement: three, twice a second, were half of what an idle worker asks."""
 _ALL = "SELECT profile, customer FROM assignments FINAL"
 _CHANGES = "SELECT sequence, profile, after FROM assignment_changes WHERE sequence > {} ORDER BY sequence LIMIT {}"
 _RULES = "SELECT version, rules FROM identity_rules WHERE version > {} ORDER BY version DESC LIMIT 1"
@@ -74,18 +79,29 @@ class Following:
 
     def ask(self) -> None:
         """What is new. Raises ClickHouseError."""
-        self._suppressions.ask()
+        news = self._query(_NEWS.format(self._suppressions.since, self._sequence, self._version))
+        suppressed, moved, ruled = news.row(0)
+        if suppressed or self._suppressions.old:
+            self._suppressions.ask()
+        if moved:
+            self._follow()
+        if ruled:
+            self._take_rules()
+        self._asked_at = time.monotonic()
+
+    def _follow(self) -> None:
         while True:
             changes = self._query(_CHANGES.format(self._sequence, MOST))
             if changes.height:
                 self._customers.put(changes.get_column("profile").to_numpy(), changes.get_column("after").to_numpy())
                 self._sequence = changes.get_column("sequence")[-1]
             if changes.height < MOST:
-                break
+                return
+
+    def _take_rules(self) -> None:
         for version, rules in self._query(_RULES.format(self._version)).iter_rows():
             self._version = version
             self._use(version, rules)
-        self._asked_at = time.monotonic()
 
     def _use(self, version: int, rules: str) -> None:
         try:

@@ -33,6 +33,16 @@ class Suppressions:
         self._newest = self._lifted = 0
         self._whole_at = 0.0
 
+    @property
+    def since(self) -> int:
+        """Rows with a higher sequence may be new."""
+        return max(0, self._newest - BACK_MS)
+
+    @property
+    def old(self) -> bool:
+        """Whether everything is to be read again."""
+        return self._clock() >= self._whole_at + WHOLE_S
+
     def load(self) -> None:
         """Everything: what was lifted is not suppressed any more."""
         begun = self._clock()
@@ -44,9 +54,9 @@ class Suppressions:
 
     def ask(self) -> None:
         """What is new."""
-        if self._clock() >= self._whole_at + WHOLE_S:
+        if self.old:
             return self.load()
-        rows = self._query(f"{_ROWS} WHERE sequence > {max(0, self._newest - BACK_MS)}")
+        rows = self._query(f"{_ROWS} WHERE sequence > {self.since}")
         rows = rows.sort("sequence").unique(_KEY, keep="last")
         lifted = rows.filter(is_deleted=1).get_column("sequence").max()
         if isinstance(lifted, int) and lifted > self._lifted:
