@@ -206,7 +206,7 @@ class Job:
         for table in self._tables:
             table.tidy(running)
         for table in list(self._tables):
-            if table.rest_of_it(running if table.prompt else ()) is not None:
+            if table.rest_of_it(running) is not None:
                 self._had_its_turn(table)
                 worked = True
                 break

@@ -23,6 +23,8 @@ SHARE = 0.05
 REST_FOR_SECOND = 1 / SHARE - 1
 RUNNING_LEAST_S, RUNNING_MOST_S = 4.0, 6.0
 """Pause between two times that the running quarter is made anew: the longer it takes, the longer."""
+SELDOM_S = 30.0
+"""The same of a table that is not prompt: it may always have changed."""
 PAUSE_S = 1.0
 """The others have a turn, whatever that takes."""
 LATE_S = 13.0
@@ -99,6 +101,8 @@ class Table:
         if self.prompt:
             self._running_at = 0.0  # so that it is as new as can be where this takes long
             self.running(but)
+        elif self._clock() // QUARTER_S in due:
+            self._running_at = steady() + SELDOM_S
         return self._changed(due, self._size)
 
     def tidy(self, running: Sequence[int]) -> float | None:
@@ -110,7 +114,6 @@ class Table:
         of what made a quarter whole: minutes may be marked as gone without all of their whole, and no signal speaks of it."""
         if not isinstance(rollup := self.rollup, ByMinute) or steady() < self._tidy_at:
             return None
-
         first = not self._tidied
 
         def work() -> None:
@@ -142,8 +145,9 @@ class Table:
             self.asked = None
         return took
 
-    def rest_of_it(self, but: Sequence[int]) -> float | None:
+    def rest_of_it(self, running: Sequence[int]) -> float | None:
         """Either, in turns where both wait: where events come all the time, some quarter has always changed."""
+        but = running if self.prompt or steady() < self._running_at else ()
         ways = (partial(self.older, but), self.filling)
         for way in ways[::-1] if self._fill_next else ways:
             if (took := way()) is not None:

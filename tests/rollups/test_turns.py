@@ -102,6 +102,18 @@ def test_tables_that_are_not_prompt_share_a_twentieth_of_the_time(monkeypatch: p
     assert min(turns[name] for name in names) >= max(turns[name] for name in names) - 1 > 5, "they take turns"
 
 
+def test_little_work_is_not_done_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred events a second touch the running quarter all the time: each table made it anew every ten seconds."""
+    world = World(monkeypatch, {"prompt": 0.02, "a": 0.02, "b": 0.02})
+    assert world.work(1_200) < 15
+    turns = Counter(name for name, _ in world.ran)
+    assert min(turns["a"], turns["b"]) > 1_200 / 50 and max(turns["a"], turns["b"]) < 1_200 / 25
+    slow, old = world.tables["a"].waiting, BEGIN // QUARTER_S - 300
+    slow.touch(old, 0, world.now)
+    world.work(SETTLE_S + 5)
+    assert old not in slow, "others wait no longer than before"
+
+
 def test_what_was_there_is_filled_where_events_come_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """A quarter that has changed always waited when a table had its turn, so nothing of before was ever filled."""
     world = World(monkeypatch, dict.fromkeys(("prompt", "a", "b", "c", "d", "e"), 0.5))
