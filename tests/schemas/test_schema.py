@@ -45,13 +45,13 @@ PIPELINE_COLUMNS = {
     "landed_at": "DateTime64(3, 'UTC')", "moved_to": "DateTime64(3, 'UTC')",
     "text_at": "DateTime64(3, 'UTC')", "metrics_at": "DateTime64(3, 'UTC')", "author_at": "DateTime64(3, 'UTC')",
     "topic": "LowCardinality(String)", "partition": "Int32", "offset": "Int64", "ingested_at": "DateTime64(3, 'UTC')",
-    "brands_given": "Array(LowCardinality(String))", "brands_linked": "Array(LowCardinality(String))",
+    "brands_given": "Array(LowCardinality(String))", "brands_linked": "Array(String)",
     "text_sketch": "Array(UInt32)", "account_key": "UInt64", "customer_key": "UInt64",
-    "sentiment_label": "LowCardinality(String)", "sentiment_negative": "Nullable(Float32)",
+    "sentiment_label": "String", "sentiment_negative": "Nullable(Float32)",
     "sentiment_neutral": "Nullable(Float32)", "sentiment_positive": "Nullable(Float32)",
-    "sentiment_score": "Nullable(Float32)", "sentiment_model": "LowCardinality(String)",
-    "sentiment_language": "LowCardinality(String)", "sentiment_status": "LowCardinality(String)",
-    "sentiment_reason": "LowCardinality(String)",
+    "sentiment_score": "Nullable(Float32)", "sentiment_model": "String",
+    "sentiment_language": "String", "sentiment_status": "String",
+    "sentiment_reason": "String",
 }  # fmt: skip
 
 
@@ -74,7 +74,9 @@ def columns_of_interactions() -> dict[str, str]:
             ends = r"(?= (?:COMMENT|DEFAULT|ALIAS|MATERIALIZED|AFTER)\b|,?$)"
             added = re.findall(rf"(?m)\bADD COLUMN (?:IF NOT EXISTS )?(\w+) (.+?){ends}", statement)
             assert len(added) == statement.count("ADD COLUMN")
-            columns.update(added)
+            changed = re.findall(rf"(?m)\bMODIFY COLUMN (\w+) (?!REMOVE)(.+?){ends}", statement)
+            assert len(changed) + statement.count("REMOVE DEFAULT") == statement.count("MODIFY COLUMN")
+            columns.update(added + changed)
     return columns
 
 

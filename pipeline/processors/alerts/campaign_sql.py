@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from pipeline.clickhouse.row_versions import ROW_KEY, numbers, quoted
 from pipeline.processors.alerts.minutes import MINUTE_S
+from pipeline.processors.alerts.similarity import SHORTEST
 from pipeline.processors.alerts.text_groups import LOWEST
 
 COPIES = ("repost", "reaction", "like", "follow", "vote")
@@ -19,17 +20,19 @@ _TEXT = f"substringUTF8(text, 1, {LONGEST}) AS text"
 
 
 def minute_sql(minute: int, names: Collection[str] | None, values: Iterable[int] | None, most: int) -> str:
-    """event_key, brands, sketch (its LOWEST values), text, account: of each event, its newest version with a sketch.
+    """event_key, brands, sketch (its LOWEST values), text, account: of each event, its newest version that may be like others.
 
     `names`: of these brands alone; `values`: of sketches with at least two of them alone; the `most` newest versions.
     """
     near = "" if values is None else f" AND arrayCount(x -> x IN ({listed(values)}), arrayDistinct(text_sketch)) >= 2"
     return f"""
-SELECT event_key, brands, arrayResize(arraySlice(arrayDistinct(text_sketch), 1, {LOWEST}), {LOWEST}) AS sketch, {_TEXT},
-    {_ACCOUNT}
-FROM interactions WHERE toStartOfMinute(created_at) = toDateTime({minute * MINUTE_S}, 'UTC') AND {_wanted(names)}{near}
-    AND account != 0
-ORDER BY version DESC LIMIT 1 BY event_key LIMIT {most}"""
+SELECT event_key, brands, arrayResize(arraySlice(arrayDistinct(text_sketch), 1, {LOWEST}), {LOWEST}) AS sketch, text, account
+FROM (
+    SELECT event_key, brands, text_sketch, {_TEXT}, {_ACCOUNT}
+    FROM interactions WHERE toStartOfMinute(created_at) = toDateTime({minute * MINUTE_S}, 'UTC') AND {_wanted(names)}{near}
+        AND account != 0
+    ORDER BY version DESC LIMIT 1 BY event_key LIMIT {most})
+WHERE notEmpty(text_sketch)"""
 
 
 def late_sql(minutes: Sequence[int], since: datetime, names: Collection[str] | None, most: int) -> str:
@@ -58,8 +61,10 @@ def listed(values: Iterable[int]) -> str:
 
 
 def _wanted(names: Collection[str] | None) -> str:
-    where = f"notEmpty(text_sketch) AND kind NOT IN ({', '.join(map(quoted, COPIES))})"
-    return where if names is None else f"{where} AND hasAny(brands, [{', '.join(map(quoted, sorted(names)))}])"
+    """The rows that are compared. A sketch is computed when it is read: so it is read of these alone."""
+    kinds = ", ".join(map(quoted, COPIES))
+    about = "notEmpty(brands)" if names is None else f"hasAny(brands, [{', '.join(map(quoted, sorted(names)))}])"
+    return f"{about} AND direction != 'outbound' AND kind NOT IN ({kinds}) AND length(interactions.text) >= {SHORTEST}"
 
 
 def _times(minutes: Iterable[int]) -> str:

@@ -1,6 +1,6 @@
 """Groups of rows whose texts may be similar, among many: which few texts of a brand similarity.py has to compare exactly.
 
-Two rows are compared if two of the lowest values of their sketches agree (schemas/clickhouse/006_campaign.sql), with their
+Two rows are compared if two of the lowest values of their sketches agree (schemas/clickhouse/036_blank_columns.sql), with their
 neighbours in that order alone; what is compared is a signature: a bit for each 3-character piece. Rows that compare as similar
 are linked, and a group is what links lead to. The row with the most links, a group's centre, is compared with the rows that
 have a value of any row of the group. So the cost grows with the rows, not with their pairs.

@@ -23,8 +23,10 @@ from pipeline.generate.plan import Plan
 from pipeline.generate.texts import Texts
 from pipeline.processors.alerts.campaign import Campaign
 from pipeline.processors.alerts.campaign_search import CampaignFinder, Search
+from pipeline.processors.alerts.campaign_texts import read_minute
 from pipeline.processors.alerts.minutes import minute_of
 from pipeline.processors.alerts.rule_types import CampaignRule
+from pipeline.processors.alerts.similarity import readable
 
 SINCE = datetime(2026, 9, 1, 10, tzinfo=UTC)
 UNTIL = SINCE + timedelta(minutes=10)
@@ -61,18 +63,19 @@ def insert(client: Client, *rows: list[Any]) -> None:
     client.insert("interactions", rows, COLUMNS)
 
 
+def asked(client: Client, sql: str) -> pl.DataFrame:
+    settings = {"output_format_arrow_low_cardinality_as_dictionary": 0, "max_query_size": 64 << 20}
+    found = pl.from_arrow(client.query_arrow(sql, settings=settings, use_strings=True))
+    assert isinstance(found, pl.DataFrame)
+    return found
+
+
 def search(client: Client, rule: CampaignRule = RULE, touched: Iterable[int] | None = None) -> list[Campaign]:
     """The campaigns of windows from SINCE to UNTIL, by brand, those of touched minutes (None: of each) alone."""
 
-    def query(sql: str) -> pl.DataFrame:
-        settings = {"output_format_arrow_low_cardinality_as_dictionary": 0, "max_query_size": 64 << 20}
-        found = pl.from_arrow(client.query_arrow(sql, settings=settings, use_strings=True))
-        assert isinstance(found, pl.DataFrame)
-        return found
-
     minutes = range(minute_of(SINCE), minute_of(UNTIL))
     due = Search([rule], sorted(minutes if touched is None else touched), minutes[-1], minutes[0], SINCE)
-    return [campaign for _, campaign in CampaignFinder().search(query, due)]
+    return [campaign for _, campaign in CampaignFinder().search(lambda sql: asked(client, sql), due)]
 
 
 def vocabulary(random: Random) -> list[str]:
@@ -255,7 +258,35 @@ def test_recorded_tweets_about_airlines_raise_none(client: Client, recorded: Pat
     assert search(client) == []
 
 
-# --- the column -----------------------------------------------------------------------------------------------------
+# --- the sketch -----------------------------------------------------------------------------------------------------
+SKETCHED = "notEmpty(text_sketch) AND kind NOT IN ('repost', 'reaction', 'like', 'follow', 'vote')"
+"""What a row that a search compares has."""
+
+
+@pytest.mark.parametrize("names", [None, {"Bolt"}])
+def test_no_row_that_has_to_be_compared_is_left_out_for_a_cheap_reason(client: Client, names: set[str] | None) -> None:
+    """A search computes the sketches of few rows: of those alone that it would compare if it computed all of them."""
+    random, letters = Random(9), "aaab İßЖ漢é👩\0\n@"
+    words = [*vocabulary(random)[:30], "https://t.co/a", "@friend", "İİİİ", "漢字仮名交じり文"]
+
+    def some(number: int) -> list[Any]:
+        end = "".join(random.choices(letters, k=random.randrange(30)))
+        values = {
+            "brands": random.sample(["Acme", "Bolt"], k=random.randrange(3)), "kind": random.choice(["post", "repost"]),
+            "direction": random.choice(["inbound", "outbound", ""]), "author_id": random.choice(["", "a", "b"]),
+            "author_handle": random.choice(["", "a"]), "created_at": SINCE,
+        }  # fmt: skip
+        return row(number, " ".join(random.choices(words, k=random.randrange(6))) + end, **values)
+
+    insert(client, *(some(number) for number in range(4_000)))
+    texts = f"SELECT event_key, substringUTF8(text, 1, 400) AS text, brands FROM interactions WHERE {SKETCHED} "
+    sketched = readable(asked(client, f"{texts} AND (author_id != '' OR author_handle != '')"))
+    pairs = {tuple(each) for each in sketched.explode("brands").select("event_key", "brands").rows()}
+    minute = read_minute(lambda sql: asked(client, sql), minute_of(SINCE), names)
+    found = {(key, brand) for brand, place in minute.brands.items() for key in minute.keys[place].tolist()}
+    assert found == {pair for pair in pairs if names is None or pair[1] in names} and len(found) > 100
+
+
 def test_new_versions_get_a_sketch_of_their_own(client: Client) -> None:
     """A rematch gives brands to what had none, and its text is looked at from then on."""
     insert(client, *(row(n, TEXT, brands=[]) for n in range(1, 11)))

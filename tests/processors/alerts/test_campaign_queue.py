@@ -333,7 +333,7 @@ def test_a_minute_with_too_many_rows_is_cut_and_counted(
     minutes.search(FIRST)
     assert len(minutes.finder._minutes[FIRST].keys) == 4 and minutes.finder.left_out == 11
     assert "more than 4 texts" in caplog.text
-    assert minute_sql(FIRST, None, None, 5).endswith("LIMIT 5")
+    assert " LIMIT 5)\n" in minute_sql(FIRST, None, None, 5)
 
 
 def test_brands_with_too_few_texts_cost_no_look_at_them(monkeypatch: pytest.MonkeyPatch) -> None:
