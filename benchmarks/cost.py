@@ -31,17 +31,11 @@ from benchmarks.progress import bar
 from benchmarks.report import Figure
 from benchmarks.standard import standard_brands, standard_load
 from pipeline.clickhouse.client import clickhouse_client
+from pipeline.config.apis import ControlSettings, CustomersSettings
+from pipeline.config.console import ConsoleSettings
 from pipeline.config.environment import child_environment
 from pipeline.config.load import load
-from pipeline.config.settings import (
-    ConsoleSettings,
-    ControlSettings,
-    CustomersSettings,
-    EmbeddedSettings,
-    SentimentSettings,
-    Settings,
-    WorkerSettings,
-)
+from pipeline.config.settings import EmbeddedSettings, SentimentSettings, Settings, WorkerSettings
 from pipeline.embedded.own_settings import NAME as SETTINGS
 from pipeline.embedded.secret import FOLDER
 

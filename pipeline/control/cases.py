@@ -73,7 +73,8 @@ class CaseCommands:
         def work(generation: int) -> Changed:
             existed = self._table.exists(of)
             before = self._table.case(of)
-            unknown = UnknownName(f"there is no conversation {of.conversation_id[:100]!r} on {of.platform} about {of.brand}")
+            # It goes on record beside its subject: of one whose person was erased an outcome keeps no name.
+            unknown = UnknownName(f"there is no such conversation on {of.platform} about {of.brand}")
             if before is None and not existed:
                 raise unknown
             after = self._table.write(change(before), generation)

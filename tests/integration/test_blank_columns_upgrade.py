@@ -98,5 +98,5 @@ def test_rows_keep_what_they_have_while_they_are_rewritten_and_when_it_is_run_ag
     assert content(client, 9_999) == every and every[:1_500] == old
     types = "SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = "
     for table in ("interactions", "interactions_now"):
-        named = dict(client.query(f"{types}'{table}'").result_rows)
+        named = {name: type_ for name, type_ in client.query(f"{types}'{table}'").result_rows}
         assert {named[name] for name in TEXTS} == {"String"}, table

@@ -130,7 +130,7 @@ class MemoryCases:
     def _change(self, of: Conversation, case: Case) -> Changed:
         before = self.known.get(of)
         if of.brand != "Acme":
-            raise UnknownName(f"there is no conversation {of.conversation_id!r}")
+            raise UnknownName("there is no such conversation")
         if before is not None and before.owner != case.actor:
             raise ConflictError(f"{before.owner} has it")
         self.known[of] = case
