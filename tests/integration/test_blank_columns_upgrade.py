@@ -1,4 +1,4 @@
-"""Migration 037 over a table that is read and written: what was in its columns stays, whichever form a part has."""
+"""Migration 036 over a table that is read and written: what was in its columns stays, whichever form a part has."""
 
 from __future__ import annotations
 
