@@ -82,6 +82,8 @@ class EventBatch:
     """Kafka's time of each record, ms since 1970; not after the time at which the batch was read. 0: none."""
     unreadable: list[Unreadable] = field(default_factory=list)
     """No rows; `read` counts each as one, and `origins` covers them."""
+    bytes: int = 0
+    """Of its records, about."""
     behind: bool = False
     """The batch is at least half full: the worker is behind, or nearly."""
     rejected: list[Rejected] = field(default_factory=list)

@@ -170,13 +170,18 @@ def _together(batches: Sequence[EventBatch], most_bytes: int) -> list[list[Event
     groups: list[list[EventBatch]] = []
     size = 0
     for batch in batches:
-        bytes_ = batch.events.estimated_size()
+        bytes_ = frame_bytes(batch)
         if not groups or size + bytes_ > most_bytes:
             groups.append([])
             size = 0
         groups[-1].append(batch)
-        size += int(bytes_)
+        size += bytes_
     return groups
+
+
+def frame_bytes(batch: EventBatch) -> int:
+    """Bytes of its rows, about: what `together_bytes` counts."""
+    return int(batch.events.estimated_size())
 
 
 def by_months(rows: pl.DataFrame) -> list[pl.DataFrame]:

@@ -189,6 +189,7 @@ class KafkaSource:
         self._batches += 1
         self._handed_over = time.monotonic()
         batch = batch_from(messages, self._topic, self._batches, self._generation, unreadable)
+        batch.bytes = self._bytes
         batch.behind = 2 * batch.read >= self._limits.rows or 2 * self._bytes >= self._limits.bytes
         metrics.READ.inc(batch.read)
         if batch.read:
@@ -197,7 +198,7 @@ class KafkaSource:
         if log.isEnabledFor(logging.DEBUG):
             origins = " ".join(f"{o.topic}[{o.partition}]:{o.first}-{o.last}" for o in batch.origins)
             log.debug("batch %d read rows=%d %s", batch.id, batch.read, origins)
-        self._in_flight.take()
+        self._in_flight.take(batch)
         self._flow.put(batch)
 
     def _on_error(self, error: KafkaError) -> None:

@@ -24,8 +24,9 @@ from pipeline.kafka.faust_app import LOGGERS, StatelessApp
 from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals
 from pipeline.monitoring.reject_reasons import reason_class
+from pipeline.worker.gathering import LOOK_S, Gathering
 from pipeline.worker.hot_path import HotPath
-from pipeline.worker.in_flight import InFlightLimit
+from pipeline.worker.in_flight import BATCHES_IN_FLIGHT, InFlightLimit
 
 log = logging.getLogger("earshot.delivery")
 LOG_LEVELS = {
@@ -34,7 +35,8 @@ LOG_LEVELS = {
     "aiokafka": logging.CRITICAL,
 }
 """Levels for the loggers of Faust and its libraries."""
-CHANNEL_DEPTH = 8
+CHANNEL_DEPTH = BATCHES_IN_FLIGHT
+"""A channel has room for all of them: the poll thread never waits for one."""
 T = TypeVar("T")
 
 
@@ -60,7 +62,8 @@ class LandingLog:
 
 
 class Flow:
-    """The agents of one worker: one for each step of the hot path, then one that lands. Waiting batches land together.
+    """The agents of one worker: one for each step of the hot path, then one that lands. Waiting batches land together
+    (worker/gathering.py).
 
     `landed(batch)` follows the landing of each batch. A batch whose generation is over is given up at the next agent.
     """
@@ -70,6 +73,7 @@ class Flow:
     ) -> None:
         self._hot_path, self._landed = hot_path, landed
         self._fence, self._vitals, self._in_flight = fence, vitals, in_flight
+        self._gathering = Gathering(in_flight, time.monotonic)
         steps = hot_path.steps
         self._threads = ThreadPoolExecutor(len(steps) + 1, thread_name_prefix="step")
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -94,7 +98,8 @@ class Flow:
         async def agent(stream: AsyncIterator[EventBatch]) -> None:
             async for batch in stream:
                 try:
-                    self._take_over(name, batch)
+                    _count_wait(name, batch)
+                    self._fence.check(batch.generation)
                     done = await asyncio.get_running_loop().run_in_executor(self._threads, self._timed, name, work, batch)
                     self._fence.check(batch.generation)
                 except GivenUp:
@@ -110,14 +115,7 @@ class Flow:
 
     async def _landing(self, stream: Any) -> None:
         async for first in stream:
-            batches = []
-            for batch in (first, *_ready(stream)):
-                try:
-                    self._take_over("landing", batch)
-                    batches.append(batch)
-                except GivenUp:
-                    self._give_up(batch, "landing")
-            if not batches:
+            if not (batches := await self._gather(first, stream)):
                 continue
             try:
                 await asyncio.get_running_loop().run_in_executor(self._threads, self._timed, "landing", self._land, batches)
@@ -128,17 +126,36 @@ class Flow:
                 self.fail(error)
                 return
             else:
-                for _ in batches:
-                    self._in_flight.give_back()
+                for batch in batches:
+                    self._in_flight.give_back(batch)
 
-    def _take_over(self, name: str, batch: EventBatch) -> None:
-        metrics.STEP_WAIT_SECONDS.labels(name).observe(time.perf_counter() - batch.handed_over)
-        self._fence.check(batch.generation)
+    async def _gather(self, first: EventBatch, stream: Any) -> list[EventBatch]:
+        """The batches that land together. Of those that wait, the ones whose generation ends meanwhile are given up at once."""
+        batches: list[EventBatch] = []
+        arrived = [first]
+        self._gathering.begin()
+        while True:
+            arrived += _ready(stream)
+            for batch in arrived:
+                _count_wait("landing", batch)
+            batches = [batch for batch in (*batches, *arrived) if self._is_ours(batch)]
+            if not self._gathering.goes_on(batches):
+                return batches
+            arrived = []
+            await asyncio.sleep(LOOK_S)
+
+    def _is_ours(self, batch: EventBatch) -> bool:
+        try:
+            self._fence.check(batch.generation)
+        except GivenUp:
+            self._give_up(batch, "landing")
+            return False
+        return True
 
     def _give_up(self, batch: EventBatch, name: str) -> None:
         log.info("batch %d given up at %s", batch.id, name)
         self._hot_path.give_up(batch)
-        self._in_flight.give_back()
+        self._in_flight.give_back(batch)
 
     def _timed(self, name: str, work: Callable[[T], T], subject: T) -> T:
         self._vitals.busy(name)
@@ -206,6 +223,10 @@ def _ready(stream: Any) -> Iterator[EventBatch]:
     """The batches that are in the stream's channel already."""
     while not stream.channel.empty():
         yield stream.channel.queue.get_nowait()
+
+
+def _count_wait(name: str, batch: EventBatch) -> None:
+    metrics.STEP_WAIT_SECONDS.labels(name).observe(time.perf_counter() - batch.handed_over)
 
 
 def _count(batch: EventBatch) -> None:

@@ -35,6 +35,7 @@ class Bench:
         self.consumers: list[ScriptedConsumer] = []
         self.prepare: Callable[[ScriptedConsumer], None] = lambda consumer: None
         self.got: list[EventBatch] = []
+        self.open: dict[int, EventBatch] = {}
         self.errors: list[BaseException] = []
         self.waiting = False
         subscription = Subscription(
@@ -62,6 +63,7 @@ class Bench:
     # --- Target
     def put(self, batch: EventBatch) -> None:
         self.got.append(batch)
+        self.open[batch.id] = batch
 
     def fail(self, error: BaseException) -> None:
         self.errors.append(error)
@@ -69,10 +71,10 @@ class Bench:
     # --- the landing agent
     def land(self, batch: EventBatch) -> None:
         self.offsets.landed(batch)
-        self.room.give_back()
+        self.room.give_back(self.open.pop(batch.id))
 
     def give_up(self, batch: EventBatch) -> None:
-        self.room.give_back()
+        self.room.give_back(self.open.pop(batch.id))
 
     # --- the test
     def start(self) -> None:
@@ -91,8 +93,8 @@ class Bench:
 def bench() -> Iterator[Bench]:
     bench = Bench()
     yield bench
-    while bench.room._free < bench.room._size:
-        bench.room.give_back()
+    for batch in list(bench.open.values()):
+        bench.give_up(batch)
     bench.source.stop()
     assert not bench.errors
 

@@ -100,11 +100,22 @@ class Bench:
         self.committed.append(batch.id)
 
     # --- the test
-    def put(self, number: int) -> EventBatch:
-        batch = EventBatch(number, FRAME, [], [], (), read=0, generation=self.fence.generation)
-        self.room.take()
+    def put(self, number: int, behind: bool = False) -> EventBatch:
+        batch = EventBatch(number, FRAME, [], [], (), read=0, generation=self.fence.generation, behind=behind)
+        self.room.take(batch)
         self.flow.put(batch)
         return batch
+
+    def waits_for_ever(self) -> None:
+        """The time of a landing that waits for more batches stands still."""
+        gathering = self.flow._gathering
+        self.asked = 0
+
+        def clock() -> float:
+            self.asked += 1
+            return 0.0
+
+        gathering._clock = clock
 
     def traced(self, step: str, number: int) -> None:
         wait_for(f"batch {number} is at {step}", lambda: (step, number) in self.trace, 10, every=0.005)
@@ -161,6 +172,37 @@ def test_batches_that_wait_for_the_landing_land_together(bench: Bench) -> None:
     bench.gate.open.set()
     bench.empty()
     assert bench.together == [[1], [2, 3, 4]] and bench.committed == [1, 2, 3, 4]
+
+
+def test_while_the_worker_is_behind_a_landing_waits_for_more(bench: Bench) -> None:
+    """The last batch, which is not full, ends the wait."""
+    bench.waits_for_ever()
+    bench.second.open.clear()
+    bench.put(1, behind=True)
+    bench.traced("second", 1)
+    bench.put(2, behind=True)
+    bench.put(3)
+    bench.second.open.set()
+    wait_for("all have landed", lambda: bench.committed == [1, 2, 3])  # not `empty`, for which they would land at once
+    assert bench.together == [[1, 2, 3]]
+
+
+def test_a_batch_that_waits_for_more_lands_at_once_when_somebody_waits_for_its_end(bench: Bench) -> None:
+    bench.waits_for_ever()
+    bench.put(1, behind=True)
+    wait_for("it waits", lambda: bench.asked > 2)
+    assert not bench.together
+    assert bench.room.wait_empty(60) and bench.committed == [1]
+
+
+def test_a_batch_that_waits_for_more_is_given_up_at_once_with_its_generation(bench: Bench) -> None:
+    bench.waits_for_ever()
+    bench.put(1, behind=True)
+    wait_for("it waits", lambda: bench.asked > 2)
+    bench.fence.end_generation()
+    wait_for("it is given up", lambda: bench.ends == [("given up", 1)])
+    bench.put(2)
+    wait_for("the next one lands", lambda: bench.committed == [2])
 
 
 @pytest.mark.parametrize("where", ["first", "second", "gate"])

@@ -1,0 +1,72 @@
+"""The limit of batches on their way, and how long batches wait for others to land with."""
+
+from __future__ import annotations
+
+import threading
+
+import polars as pl
+
+from pipeline.batch import EventBatch
+from pipeline.worker.gathering import ENOUGH_ROWS, WAIT_S, Gathering
+from pipeline.worker.in_flight import FEW, InFlightLimit
+from tests.support.worker import wait_for
+
+
+def batch(size: int = 0, rows: int = 1, behind: bool = True) -> EventBatch:
+    events = pl.DataFrame({"row": pl.zeros(rows, dtype=pl.UInt32, eager=True)})
+    return EventBatch(1, events, [], [], (), read=rows, bytes=size, behind=behind)
+
+
+def filled(limit: InFlightLimit, size: int = 0) -> int:
+    count = 0
+    while limit.wait(0):
+        limit.take(batch(size))
+        count += 1
+    return count
+
+
+def test_many_small_batches_or_a_few_large_ones_are_on_their_way() -> None:
+    assert filled(InFlightLimit(12, 1_000), 10) == 12
+    assert filled(InFlightLimit(12, 1_000), 200) == 5, "the fifth is above the bytes"
+    assert filled(InFlightLimit(12, 1_000), 5_000) == FEW
+    limit = InFlightLimit(1)
+    limit.take(batch())
+    assert not limit.wait(0)
+    limit.give_back(batch())
+    assert limit.wait(0) and limit.wait_empty(0)
+
+
+def test_batches_wait_for_others_only_while_the_worker_is_behind_and_not_long() -> None:
+    now, limit = 0.0, InFlightLimit(12)
+    gathering = Gathering(limit, lambda: now)
+    gathering.begin()
+    assert gathering.goes_on([batch()]) and not gathering.goes_on([])
+    assert not gathering.goes_on([batch(), batch(behind=False)])
+    assert not gathering.goes_on([batch(rows=ENOUGH_ROWS)])
+    now = WAIT_S
+    assert not gathering.goes_on([batch()])
+
+
+def test_batches_do_not_wait_for_what_can_not_come() -> None:
+    limit = InFlightLimit(2)
+    gathering = Gathering(limit, lambda: 0.0)
+    gathering.begin()
+    first = batch()
+    limit.take(first)
+    assert gathering.goes_on([first]), "there is room for another"
+    limit.take(second := batch())
+    assert gathering.goes_on([first]), "the other is on its way"
+    assert not gathering.goes_on([first, second])
+
+
+def test_batches_do_not_wait_while_somebody_waits_for_their_end() -> None:
+    limit = InFlightLimit(12)
+    gathering = Gathering(limit, lambda: 0.0)
+    gathering.begin()
+    limit.take(first := batch())
+    revoke = threading.Thread(target=limit.wait_empty, args=(60,))
+    revoke.start()
+    wait_for("it lands at once", lambda: not gathering.goes_on([first]))
+    limit.give_back(first)
+    revoke.join()
+    assert gathering.goes_on([batch()])
