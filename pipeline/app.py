@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
+from functools import partial
 
 from pipeline import migrate
 from pipeline.clickhouse import fingerprints
@@ -45,6 +46,7 @@ from pipeline.worker.matching import Matching
 from pipeline.worker.offsets import Offsets
 from pipeline.worker.seeding import Seeding
 from pipeline.worker.services import Services, show_memory
+from pipeline.worker.warm_up import warm_up
 from schemas.contacts import DEFAULT
 
 
@@ -82,7 +84,8 @@ class Worker:
         )
 
         fence, vitals = connections.fence, connections.vitals
-        seeding = Seeding(connections.inserter("seeding", SEEDING_S), work, index, completion.held, labels.deferred)
+        reads_seed, warm = connections.inserter("seeding", SEEDING_S), partial(warm_up, hot_path)
+        seeding = Seeding(reads_seed, work, index, completion.held, labels.deferred, warm)
         offsets = Offsets(fence, vitals, seeding.read, hot_path.leave, in_flight.wait_empty, writes.quiet)
         self._flow = Flow(hot_path, offsets.landed, fence, vitals, in_flight)
         limits = Limits(work.batch_rows, work.batch_bytes, work.linger_ms / 1000)

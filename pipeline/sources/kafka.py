@@ -30,7 +30,8 @@ from pipeline.worker.in_flight import InFlightLimit
 from pipeline.worker.offsets import Offsets
 
 log = logging.getLogger("earshot.delivery")
-ROOM_WAIT_S = 1.0
+ROOM_WAIT_S = 0.1
+KEPT_BYTES = 1 << 20
 TICK_S = 5.0
 _FIRST_SLICE = 16
 
@@ -151,19 +152,24 @@ class KafkaSource:
         return True
 
     def _has_room(self, consumer: Consumer) -> bool:
-        """Whether a batch may be read. Waits a moment without polling, because pausing throws the prefetched records away."""
-        if self._in_flight.wait(ROOM_WAIT_S):
-            return True
-        self._offsets.pause()
-        while not self._in_flight.wait(0):
+        """Whether a batch may be read. Until then the group is served by reading a record now and then: pausing would throw the
+        prefetched ones away, so only too many kept bytes bring it."""
+        kept, paused = 0, False
+        while not self._in_flight.wait(ROOM_WAIT_S):
             self._vitals.busy("poll")
             if self._stood_still():
                 return False
             self._offsets.commit()
-            self._offsets.keep(consumer.consume(1, 0.1))
+            if kept > KEPT_BYTES and not paused:
+                self._offsets.pause()
+                paused = True
+            messages = consumer.consume(1, 0)
+            self._offsets.keep(messages)
+            kept += sum(map(len, messages))
             if self._stopping.is_set() or self._offsets.given_up:
                 return False
-        self._offsets.resume()
+        if paused:
+            self._offsets.resume()
         return True
 
     def _read(self, consumer: Consumer) -> tuple[list[Message], list[Unreadable]]:

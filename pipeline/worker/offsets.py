@@ -20,7 +20,7 @@ from pipeline.monitoring import metrics
 from pipeline.monitoring.health import Vitals
 from pipeline.worker.commits import Commits
 from pipeline.worker.lag import Lag
-from pipeline.worker.read_errors import UNREADABLE, LastOffset, ReadErrors, names, partition_of
+from pipeline.worker.read_errors import UNREADABLE, LastOffset, ReadErrors, partition_of
 
 log = logging.getLogger("earshot.delivery")
 TakeOver = Callable[[set[Partition]], None]
@@ -57,6 +57,7 @@ class Offsets:
         self._owned: set[Partition] = set()
         # The seeding that each partition waits for: of a partition that left and came back, the newer one.
         self._unseeded: dict[Partition, Future[TakeOver]] = {}
+        self._starts: dict[Partition, int] = {}
         self._kept: list[Message] = []
         self._seeder = ThreadPoolExecutor(1, thread_name_prefix="seeding")
         vitals.hold("partitions", "none is assigned yet")
@@ -160,9 +161,8 @@ class Offsets:
             for partition in partitions:
                 del self._unseeded[partition]
             if self._consumer is not None:
-                readable = partitions - self._errors.held
-                self._consumer.resume([TopicPartition(*partition) for partition in readable])
-                log.info("reading %s", names(readable))
+                sought = self._errors.start(self._consumer, {each: self._starts[each] for each in partitions})
+                self._kept = [message for message in self._kept if partition_of(message) not in sought]
         self._show_ready()
 
     def _show_ready(self) -> None:
@@ -192,8 +192,9 @@ class Offsets:
             partition.offset = partition.offset if partition.offset >= 0 else OFFSET_BEGINNING
         consumer.incremental_assign(committed)
         consumer.pause(committed)
-        new = {(p.topic, p.partition) for p in committed}
-        self._owned |= new
+        new = {(p.topic, p.partition): p.offset for p in committed}
+        self._owned |= new.keys()
+        self._starts |= new
         for partition in committed:
             if partition.offset >= 0:
                 self.lag.starts(partition.partition, partition.offset)

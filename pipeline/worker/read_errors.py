@@ -1,4 +1,5 @@
-"""Partitions that can't be read on: each is held with a reason in /ready, or its unreadable records are passed over.
+"""Partitions: they start, and where they can't be read on each is held with a reason in /ready, or its unreadable records are
+passed over.
 
 A partition is *held* when its next offset is not in Kafka any more: only `earshot offsets accept-loss` lets it go on. It is
 *stuck* at a batch of records that can't be unpacked while nobody knows where the batch ends: the broker is asked again.
@@ -7,7 +8,7 @@ A partition is *held* when its next offset is not in Kafka any more: only `earsh
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -30,6 +31,24 @@ class ReadErrors:
         self._vitals, self._give_up = vitals, give_up
         self.held: set[Partition] = set()
         self.stuck: set[Partition] = set()
+
+    def start(self, consumer: Consumer, offsets: Mapping[Partition, int]) -> set[Partition]:
+        """Fetches paused partitions, but held ones. Returns those that are read from these offsets, whatever came before.
+
+        After `resume` alone librdkafka's thread of the broker sleeps on for up to a second, and a partition that was paused
+        while it asked for its beginning asks again after half a second. A seek wakes the one and asks at once.
+        """
+        readable = [TopicPartition(*partition, offset) for partition, offset in offsets.items() if partition not in self.held]
+        consumer.resume(readable)
+        sought = set()
+        for place in readable:
+            try:
+                consumer.seek(place)
+                sought.add((place.topic, place.partition))
+            except KafkaException as error:
+                log.debug("%s[%d] starts later: %s", place.topic, place.partition, error)
+        log.info("reading %s", names({(place.topic, place.partition) for place in readable}))
+        return sought
 
     def hold(self, consumer: Consumer, partition: Partition, error: KafkaError) -> None:
         """The next offset of the partition is not in Kafka."""

@@ -5,7 +5,8 @@ It also completes table account_events: a worker that died may have inserted row
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import polars as pl
@@ -23,16 +24,31 @@ from pipeline.worker.offsets import TakeOver
 
 
 class Seeding:
-    """Reads on a thread of its own: all rows in a partition's window may take minutes."""
+    """Reads on a thread of its own: all rows in a partition's window may take minutes.
+
+    Until `warm_up`, which begins at once, is done, no partition is seeded: so nothing is read either.
+    """
 
     def __init__(
-        self, inserter: Inserter, work: WorkerSettings, index: RevisionIndex, held: Waiting, deferred: DeferredLabeller | None
+        self,
+        inserter: Inserter,
+        work: WorkerSettings,
+        index: RevisionIndex,
+        held: Waiting,
+        deferred: DeferredLabeller | None,
+        warm_up: Callable[[], None],
     ) -> None:
         self._inserter, self._work = inserter, work
         self._index, self._held, self._deferred = index, held, deferred
+        thread = ThreadPoolExecutor(1, thread_name_prefix="warm-up")
+        self._warm = thread.submit(warm_up)
+        thread.shutdown(wait=False)
 
     def read(self, assigned: Sequence[Assigned]) -> TakeOver:
-        """Reads the state of partitions of one topic. Their revisions are known on return. Raises GivenUp as Inserter.query."""
+        """Reads the state of partitions of one topic. Their revisions are known on return.
+
+        Raises GivenUp as Inserter.query, and what `warm_up` raised.
+        """
         table, work = InteractionsTable(self._inserter), self._work
         started = time.monotonic()
         try:
@@ -47,6 +63,7 @@ class Seeding:
         self._index.seed(revisions.to_numpy(), known.get_column("event_key").to_numpy())
         metrics.SEEDED.inc(len(revisions))
         metrics.SEED_SECONDS.observe(time.monotonic() - started)
+        self._warm.result()
         return partial(self._take_over, waiting)
 
     def _take_over(self, waiting: Loaded, partitions: set[Partition]) -> None:
