@@ -1,8 +1,9 @@
 """The Kafka source: one thread that polls, builds micro-batches and follows the consumer group.
 
-Batches are small when idle (the records of one `linger`) and up to `rows` when behind. Records are never skipped, whatever
-happens to the partitions: a batch that can't be finished is given up with its whole generation, the consumer is closed, and a
-new one reads on from the committed offsets. pipeline/worker/offsets.py has the assignment and loss of partitions."""
+Batches are small when little comes (one each `linger`; after a pause the first record hardly waits), and up to `rows` when
+behind. Records are never skipped, whatever happens to the partitions: a batch that can't be finished is given up with its whole
+generation, the consumer is closed, and a new one reads on from the committed offsets. pipeline/worker/offsets.py has the
+assignment and loss of partitions."""
 
 from __future__ import annotations
 
@@ -34,6 +35,8 @@ ROOM_WAIT_S = 0.1
 KEPT_BYTES = 1 << 20
 TICK_S = 5.0
 _FIRST_SLICE = 16
+_ALONE = 0.2
+"""Of a linger: how long a record that comes after a pause waits for others."""
 
 
 class Limits(NamedTuple):
@@ -173,10 +176,13 @@ class KafkaSource:
         return True
 
     def _read(self, consumer: Consumer) -> tuple[list[Message], list[Unreadable]]:
-        messages, size = self._offsets.take_kept(), 0
-        while len(messages) < self._limits.rows and size < self._limits.bytes:
+        """Returns when the batch is full, else a `linger` after the batch before, or soon if none came since then."""
+        messages = self._offsets.take_kept() or consumer.consume(1, self._limits.linger_s)
+        size, now = sum(map(len, messages)), time.monotonic()
+        until = max(self._handed_over + self._limits.linger_s, now + self._limits.linger_s * _ALONE) if messages else now
+        while messages and len(messages) < self._limits.rows and size < self._limits.bytes:
             wanted = min(self._slice, self._limits.rows - len(messages))
-            got = consumer.consume(wanted, self._limits.linger_s)
+            got = consumer.consume(wanted, max(0.0, until - time.monotonic()))
             messages += got
             size += sum(map(len, got))
             if len(got) < wanted:

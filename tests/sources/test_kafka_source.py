@@ -84,6 +84,11 @@ class Bench:
     def bring(self, *polls: Sequence[Message] | BaseException | Callable[[], Sequence[Message]]) -> None:
         self.consumer.polls.extend(polls)
 
+    def asked(self) -> tuple[list[int], list[float]]:
+        """How many records the consumer was asked for, and for how long, the newest first."""
+        known = len(self.consumer.waits)
+        return self.consumer.wanted[:known][::-1], self.consumer.waits[:known][::-1]
+
     def batch(self, number: int) -> EventBatch:
         wait_for(f"batch {number}", lambda: len(self.got) >= number)
         return self.got[number - 1]
@@ -133,13 +138,30 @@ def test_slices_grow_until_the_batch_is_full() -> None:
     wait_for("it polls", lambda: len(bench.consumer.wanted) > 3)
     bench.consumer.wanted.clear()
     numbers = iter(range(1_000))
-    bench.bring(*([message(next(numbers)) for _ in range(count)] for count in (16, 64, 20)))
+    bench.bring(*([message(next(numbers)) for _ in range(count)] for count in (1, 16, 64, 19)))
     batch = bench.batch(1)
     assert batch.read == 100 and batch.behind
     asked = bench.consumer.wanted
-    first = next(at for at in range(len(asked)) if asked[at : at + 3] == [16, 64, 20])
+    first = next(at for at in range(len(asked)) if asked[at : at + 4] == [1, 16, 64, 19])
     assert first >= 0, "at last only as many as the batch still takes"
     bench.land(batch)
+    bench.source.stop()
+
+
+def test_a_batch_comes_a_linger_after_the_one_before_and_after_a_pause_at_once() -> None:
+    bench = Bench(Limits(100, 1 << 20, 1_000.0))
+    bench.source._handed_over -= 1e6
+    bench.start()
+
+    def waited() -> float:
+        """How long the batch waited for more than its first record, at most."""
+        number = len(bench.got)
+        bench.bring([message(number)])
+        bench.land(bench.batch(number + 1))
+        return next(wait for count, wait in zip(*bench.asked(), strict=True) if count > 1)
+
+    assert 0 < waited() <= 200, "a fifth of a linger"
+    assert 200 < waited() <= 1_000
     bench.source.stop()
 
 
@@ -187,8 +209,9 @@ def test_without_room_it_pauses_when_it_keeps_too_much(bench: Bench) -> None:
 def test_a_stop_lets_batches_on_their_way_land_and_commits_them() -> None:
     bench = Bench()
     bench.start()
-    bench.bring([message(0)], [message(1)])
-    bench.batch(2)
+    for number in (0, 1):
+        bench.bring([message(number)])
+        bench.batch(number + 1)
     stopping = threading.Thread(target=bench.source.stop)
     stopping.start()
     stopping.join(0.5)

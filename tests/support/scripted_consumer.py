@@ -28,6 +28,7 @@ class ScriptedConsumer:
         self.calls: list[tuple[str, Any]] = []
         self.polls: deque[Sequence[Message] | BaseException | Callable[[], Sequence[Message]]] = deque()
         self.wanted: list[int] = []
+        self.waits: list[float] = []
         self.failing: dict[str, KafkaException] = {}
         self.closed = False
 
@@ -61,6 +62,7 @@ class ScriptedConsumer:
 
     def consume(self, count: int, timeout: float) -> list[Message]:
         self.wanted.append(count)
+        self.waits.append(timeout)
         if not self.polls:
             time.sleep(0.005)
             return []
