@@ -25,7 +25,7 @@ from pipeline.processors.alerts.evaluator import Evaluator
 from pipeline.processors.alerts.rule_types import OverTimeRule
 from schemas.times import utc_now
 
-CAMPAIGN_EVERY_S = 5.0
+CAMPAIGN_EVERY_S = 2.0
 CAMPAIGN_SHARE = 0.05
 CAMPAIGN_QUERY_S = 5
 """The longest that one query of a campaign search may run."""
