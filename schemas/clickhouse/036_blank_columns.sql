@@ -1,24 +1,20 @@
 -- Repeatable.
--- Columns that are blank in most rows: a dictionary for each costs a merge more than the blanks. The names and texts stay.
--- ClickHouse rewrites these columns in the background, part by part, and goes on after a restart; meanwhile a query reads both
--- forms, and what is inserted has the new one.
+-- Columns that are blank in nearly all rows, and by which no named query groups or filters: an empty dictionary costs a merge more
+-- than blank texts, which ClickHouse stores sparsely.
+-- They are rewritten in the background, part by part, and that goes on after a restart; meanwhile a query reads both forms, and
+-- what is inserted has the new one.
 ALTER TABLE interactions
     -- A search computes it for the texts that it reads, not each insert for all.
     MODIFY COLUMN text_sketch Array(UInt32) ALIAS
         arraySlice(arraySort(arrayFilter(x -> x < 2147483648, arrayMap(x -> xxHash32(x), ngrams(
             substring(lowerUTF8(if(direction != 'outbound' AND notEmpty(brands), text, '')), 1, 400), 5)))), 1, 8)
         COMMENT 'MinHash of text.',
-    MODIFY COLUMN author_kind String,
     MODIFY COLUMN thread_status String,
     MODIFY COLUMN thread_team String,
     MODIFY COLUMN reaction String,
     MODIFY COLUMN order_currency String,
     MODIFY COLUMN measure_name String,
     MODIFY COLUMN brands_linked Array(String),
-    MODIFY COLUMN sentiment_label String,
-    MODIFY COLUMN sentiment_model String,
-    MODIFY COLUMN sentiment_language String,
-    MODIFY COLUMN sentiment_status String,
     MODIFY COLUMN sentiment_reason String
     SETTINGS alter_sync = 0;
 

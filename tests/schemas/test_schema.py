@@ -47,10 +47,10 @@ PIPELINE_COLUMNS = {
     "topic": "LowCardinality(String)", "partition": "Int32", "offset": "Int64", "ingested_at": "DateTime64(3, 'UTC')",
     "brands_given": "Array(LowCardinality(String))", "brands_linked": "Array(String)",
     "text_sketch": "Array(UInt32)", "account_key": "UInt64", "customer_key": "UInt64",
-    "sentiment_label": "String", "sentiment_negative": "Nullable(Float32)",
+    "sentiment_label": "LowCardinality(String)", "sentiment_negative": "Nullable(Float32)",
     "sentiment_neutral": "Nullable(Float32)", "sentiment_positive": "Nullable(Float32)",
-    "sentiment_score": "Nullable(Float32)", "sentiment_model": "String",
-    "sentiment_language": "String", "sentiment_status": "String",
+    "sentiment_score": "Nullable(Float32)", "sentiment_model": "LowCardinality(String)",
+    "sentiment_language": "LowCardinality(String)", "sentiment_status": "LowCardinality(String)",
     "sentiment_reason": "String",
 }  # fmt: skip
 
