@@ -35,6 +35,7 @@ from pipeline.sinks.pending import PendingTable
 from pipeline.sinks.signals import SignalPublisher
 from pipeline.sources.decode import Decode
 from pipeline.sources.kafka import KafkaSource, Limits, Subscription
+from pipeline.sources.memory import batch_of
 from pipeline.worker import labelling
 from pipeline.worker.allocator import collect_seldom
 from pipeline.worker.connections import SEEDING_S, Connections
@@ -46,7 +47,7 @@ from pipeline.worker.matching import Matching
 from pipeline.worker.offsets import Offsets
 from pipeline.worker.seeding import Seeding
 from pipeline.worker.services import Services, show_memory
-from pipeline.worker.warm_up import warm_up
+from pipeline.worker.warm_up import made_up_records, warm_up
 from schemas.contacts import DEFAULT
 
 
@@ -84,7 +85,8 @@ class Worker:
         )
 
         fence, vitals = connections.fence, connections.vitals
-        reads_seed, warm = connections.inserter("seeding", SEEDING_S), partial(warm_up, hot_path)
+        made_up = batch_of(made_up_records(), batch_id=0, topic="made up")  # records' own are numbered from 1
+        reads_seed, warm = connections.inserter("seeding", SEEDING_S), partial(warm_up, hot_path, made_up)
         seeding = Seeding(reads_seed, work, index, completion.held, labels.deferred, warm)
         offsets = Offsets(fence, vitals, seeding.read, hot_path.leave, in_flight.wait_empty, writes.quiet)
         self._flow = Flow(hot_path, offsets.landed, fence, vitals, in_flight)

@@ -7,11 +7,9 @@ from datetime import UTC, datetime
 
 import orjson
 
-from pipeline.sources.memory import batch_of
+from pipeline.batch import EventBatch
 from pipeline.worker.hot_path import HotPath
 
-_BATCH = 0
-"""Batches of records are numbered from 1."""
 _TEXTS = (
     "made up for the start @someone #words https://example.com/",
     "Ähnlich, auf Deutsch: größer, schöner & <b>kürzer</b> 👍🏽 ... !!!",
@@ -19,13 +17,13 @@ _TEXTS = (
 )
 
 
-def warm_up(hot_path: HotPath) -> None:
+def warm_up(hot_path: HotPath, made_up: EventBatch) -> None:
     """Passes made-up events through the steps and gives them up, so that nothing of them stays, is written or counted."""
-    batch = hot_path.process(batch_of(_records(), batch_id=_BATCH, topic="made up"))
-    hot_path.give_up(batch)
+    hot_path.give_up(hot_path.process(made_up))
 
 
-def _records() -> list[bytes]:
+def made_up_records() -> list[bytes]:
+    """Events that take each step's way."""
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     author = {"id": "made-up", "handle": "@madeup", "name": "Made Up", "email": "made.up@example.com", "phone": "+4930123456"}
     event = {"platform": "crm", "kind": "post", "created_at": now, "language": "en", "author": author, "brands": ["Made up"]}

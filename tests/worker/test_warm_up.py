@@ -6,9 +6,10 @@ from pipeline.batch import EventBatch, Partition
 from pipeline.processors.dedup import Dedup, RevisionIndex
 from pipeline.processors.keys import KeySet
 from pipeline.sinks.memory import MemoryLanding, MemoryTable
+from pipeline.sources.memory import batch_of
 from pipeline.step import Revisions
 from pipeline.worker.hot_path import HotPath
-from pipeline.worker.warm_up import warm_up
+from pipeline.worker.warm_up import made_up_records, warm_up
 from tests.contracts.test_steps import CHAIN
 
 
@@ -33,7 +34,7 @@ def test_made_up_events_pass_every_step_and_leave_nothing() -> None:
     steps = [Dedup(index) if (step := make()).name == Dedup.name else step for make in CHAIN]
     path = HotPath(steps, MemoryLanding(table), [index, ends])
     for _ in range(2):  # the second time they are no duplicates
-        warm_up(path)
+        warm_up(path, batch_of(made_up_records(), batch_id=0))
     for batch in ends.given:
         assert batch.events.height == batch.read == 3 and not batch.rejected and not batch.dropped and not batch.id
         assert batch.events.get_column("sentiment_status").null_count() < 3, "the model has run"
