@@ -26,7 +26,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
 from pipeline.clickhouse import missing_rows
-from pipeline.clickhouse.arrow import arrow_stream
+from pipeline.clickhouse.arrow import Bodies
 from pipeline.clickhouse.query import LONG_SQL, frame
 from pipeline.clock import worth_logging
 from pipeline.errors import MigrationError, reason
@@ -59,7 +59,7 @@ class Inserter:
     """
 
     def __init__(self, client: Client, fence: Fence, vitals: Vitals, name: str) -> None:
-        self._client, self._name = client, name
+        self._client, self._name, self._bodies = client, name, Bodies()
         self.fence, self.vitals = fence, vitals
         self._quiet, self._unknown_until = threading.Event(), 0.0
         self._quiet.set()
@@ -104,15 +104,16 @@ class Inserter:
 
     def _repeated(self, table: str, rows: pl.DataFrame, generation: int, again: int) -> bool:
         """Inserts the rows; whether it took more than one try. `again` tells the tokens of the same rows apart."""
-        body, tries = arrow_stream(rows), 0
-        token = f"{table}-{xxhash.xxh3_128_hexdigest(body)}" + f"+{again}" * bool(again)
+        tries = 0
+        with self._bodies.of(rows) as body:
+            token = f"{table}-{xxhash.xxh3_128_hexdigest(body)}" + f"+{again}" * bool(again)
 
-        def send() -> None:
-            nonlocal tries
-            tries += 1
-            self._send(table, rows.columns, body, token, generation)
+            def send() -> None:
+                nonlocal tries
+                tries += 1
+                self._send(table, rows.columns, body, token, generation)
 
-        self.retry(f"insert into {table}", send, whole=rows.height == 1)
+            self.retry(f"insert into {table}", send, whole=rows.height == 1)
         return tries > 1
 
     def _unconfirmed(self, table: str, rows: pl.DataFrame, generation: int) -> pl.DataFrame:
