@@ -186,9 +186,17 @@ def frame_bytes(batch: EventBatch) -> int:
 
 def by_months(rows: pl.DataFrame) -> list[pl.DataFrame]:
     """The rows in parts, each of months that one insert may touch."""
-    month = rows.get_column("created_at").dt.strftime("%Y%m") if rows.height else pl.Series(dtype=pl.String)
+    created = rows.get_column("created_at")
+    first, last = created.min(), created.max()
+    if not (isinstance(first, datetime) and isinstance(last, datetime)) or _month(last) - _month(first) < MONTHS_AN_INSERT:
+        return [rows]
+    month = created.dt.strftime("%Y%m")
     months = month.unique().sort()
     if len(months) <= MONTHS_AN_INSERT:
         return [rows]
     slices = [months[start : start + MONTHS_AN_INSERT] for start in range(0, len(months), MONTHS_AN_INSERT)]
     return [rows.filter(month.is_in(part.implode())) for part in slices]
+
+
+def _month(time: datetime) -> int:
+    return 12 * time.year + time.month
