@@ -212,4 +212,4 @@ def revisions(frame: pl.DataFrame) -> pl.Series:
         code = pl.lit("\x1f" + chr(ord("A") + number))
         parts += [pl.concat_str(code, value)] if nulls else [code, value]
     texts = frame.select(pl.concat_str(parts, ignore_nulls=True)).to_series().cast(pl.Binary).to_list()
-    return pl.Series("revision", [xxhash.xxh3_64_intdigest(text) for text in texts], dtype=pl.UInt64)
+    return pl.Series("revision", np.fromiter(map(xxhash.xxh3_64_intdigest, texts), np.uint64, len(texts)))

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -149,7 +150,7 @@ def _leave_out_broken_accounts(batch: EventBatch) -> None:
 def event_keys(frame: pl.DataFrame) -> pl.Series:
     """XXH3-64 of `platform:id`, the key of an event for ever: stored, and compared across restarts and machines."""
     names = frame.select(pl.concat_str("platform", pl.lit(":"), "id")).to_series().cast(pl.Binary).to_list()
-    return pl.Series([xxhash.xxh3_64_intdigest(name) for name in names], dtype=pl.UInt64)
+    return pl.Series(np.fromiter(map(xxhash.xxh3_64_intdigest, names), np.uint64, len(names)))
 
 
 def _flat(table: pa.Table) -> pa.Table:
