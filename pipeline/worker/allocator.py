@@ -3,6 +3,8 @@
 By default glibc takes each buffer of a batch from the system and returns it at once, so every batch waits for its pages to be
 cleared again: a quarter of the worker's CPU time. One arena, so that the threads of the steps share free pages.
 
+Polars has an allocator of its own, which keeps pages for longer likewise.
+
 A listener is small, and holds for long what it has: `return_pages`.
 """
 
@@ -10,15 +12,21 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
 
 # malloc.h of glibc; other libraries have no mallopt, and are left as they are.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 FEW, LARGE = 2, 64 << 10
 _KEEP_BYTES, _LARGEST_MMAP_THRESHOLD = 1 << 30, 32 << 20
+POLARS = {"_RJEM_MALLOC_CONF": "dirty_decay_ms:20000"}
+"""Environment variables that Polars' allocator reads when it is loaded."""
 
 
 def keep_pages() -> None:
-    """From now on freed memory stays with the process. Called before threads start."""
+    """From now on freed memory stays with the process. Called before threads start and Polars is imported. A
+    variable that is set stays as it is."""
+    for name, value in POLARS.items():
+        os.environ.setdefault(name, value)
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_ARENA_MAX, 1)
