@@ -107,8 +107,9 @@ def rotate(context: typer.Context, yes: Annotated[bool, typer.Option("--yes", he
     again. It then says which older data_key can go from the settings. Stopped or killed, run it again, too. Meanwhile nobody is
     erased or readmitted, and nothing is imported, backed up or restored.
 
-    Exit codes: 0 all is of the newest keys, 1 rows of older ones are left, or an erasure is under way, or it was not confirmed,
-    2 wrong usage or settings, 3 ClickHouse unreachable, 4 run `earshot migrate` first, 130 stopped by Ctrl-C.
+    Exit codes: 0 all is of the newest keys, 1 rows of older ones are left, or an erasure or another rotation is under way, or
+    it was not confirmed, 2 wrong usage or settings, 3 ClickHouse unreachable, 4 run `earshot migrate` first, 130 stopped by
+    Ctrl-C.
     """
     from pipeline.clickhouse.client import clickhouse_client
     from pipeline.clickhouse.fingerprints import following
@@ -120,6 +121,8 @@ def rotate(context: typer.Context, yes: Annotated[bool, typer.Option("--yes", he
         check_tables(client)
         keys, works = _of(settings, client)
         new_ones = {each.name: names for each in keys if (names := [name[:8] for name in following(client, each)])}
+        for one in keys:
+            rotation.check_next(one, len(new_ones.get(one.name, ())))
         rotation.check(client, works)
         older = sum(rotation.left(works).values())
         first = bool(new_ones) or rotation.begun(client)
@@ -129,6 +132,8 @@ def rotate(context: typer.Context, yes: Annotated[bool, typer.Option("--yes", he
         rotated = _rotated(settings, client, keys, works)
         gone = [] if first or sealed else rotation.unused(client, keys[1])
     _say(rotated, first)
+    if not (first or gone or any((*rotated.rows.values(), *rotated.left.values()))):
+        typer.echo("nothing was to be done: no key of these settings is new (`earshot keys new` makes one)")
     for each in gone:
         typer.echo(f"nothing uses data_key {each.fingerprint[:8]} of generation {each.number}: it can go from the settings")
     if any(rotated.left.values()) or rotated.why:

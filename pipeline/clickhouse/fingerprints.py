@@ -99,8 +99,9 @@ def following(client: Client, keys: Keys) -> list[str]:
     with one_line(client):
         stored, own = in_force(client, keys.name), keys.fingerprints
     before = len(_upto(own, stored[-1])) if stored else 0
-    if (wrong := unlike(type(keys)(keys.all[:before]), stored)) is not None:
-        raise SettingsError(f"{wrong} (database {client.database})")
+    if (wrong := unlike(type(keys)(keys.all[: before or None]), stored)) is not None:
+        forgot = f"; to change it, that key stays in privacy.older_{keys.name}s" if keys and not before else ""
+        raise SettingsError(f"{wrong} (database {client.database}){forgot}")
     return own[before:]
 
 

@@ -235,6 +235,16 @@ def test_an_erasure_that_began_at_once_goes_first(client: Client, monkeypatch: p
     rotating.refuse(client, "erase")
 
 
+def test_of_two_at_once_the_second_is_refused_and_one_after_a_kill_is_not(client: Client) -> None:
+    filled(client)
+    rotating.begin(client)
+    with rotating.alone(client), pytest.raises(ConflictError, match="another `earshot keys rotate` runs in database"):
+        rotated(client)
+    assert rotating.there(client) and len(fingerprints.in_force(client, "data_key")) == 1
+    client.command(f"INSERT INTO rotating (holder, at) VALUES (7, now64(3) - {rotating.ALIVE_S - 1})")
+    assert not any(rotated(client).values()) and not rotating.there(client)
+
+
 def test_what_no_key_opens_stays_and_is_said_and_no_key_can_go(client: Client) -> None:
     filled(client)
     write(client, people([5_000], DataKeys(("c" * 64,))), rejected([5_000]), DataKeys(("c" * 64,)))
@@ -272,7 +282,16 @@ def test_the_commands(stacked: Run, emptied: Settings, monkeypatch: pytest.Monke
         said = stacked("keys", "new", "data_key")
         assert said.code == 0 and "EARSHOT_PRIVACY__OLDER_DATA_KEYS" in said.out
         monkeypatch.setenv("EARSHOT_PRIVACY__DATA_KEY", NEW)
+        forgot = stacked("keys", "rotate", "--yes")
+        assert forgot.code == 2 and "that key stays in privacy.older_data_keys" in forgot.err
+        assert f"fingerprint {ALONE.fingerprints[0][:8]}, stored" in forgot.err
         monkeypatch.setenv("EARSHOT_PRIVACY__OLDER_DATA_KEYS", f'["{DATA_KEY}"]')
+        with monkeypatch.context() as slip:
+            slip.setenv("EARSHOT_PRIVACY__OLDER_HASH_KEYS", f'["{HASHING.newest}"]')
+            for key in (" ", "short", NEW + "\n"):
+                slip.setenv("EARSHOT_PRIVACY__HASH_KEY", key)
+                slipped = stacked("keys", "rotate", "--yes")
+                assert slipped.code == 2 and "nothing was begun" in slipped.err and key.strip() not in slipped.err.split()
         assert stacked("keys", "new", "data_key").code == 1
         assert "`earshot keys rotate` puts it in force" in stacked("keys", "show").err
         refused = stacked("keys", "rotate", stdin="n\n")
@@ -289,9 +308,11 @@ def test_the_commands(stacked: Run, emptied: Settings, monkeypatch: pytest.Monke
         assert seen(client, ALONE) == before
         again = stacked("keys", "rotate")
         assert again.code == 0 and "of generation 1: it can go from the settings" in again.out
+        assert "nothing was to be done" not in done.out + again.out
         monkeypatch.delenv("EARSHOT_PRIVACY__OLDER_DATA_KEYS")
         assert "nothing uses it" in stacked("keys", "show").out
-        assert stacked("keys", "rotate").code == 0
+        idle = stacked("keys", "rotate")
+        assert idle.code == 0 and "nothing was to be done: no key of these settings is new" in idle.out
         fingerprints.check(client, ALONE)
         acts = client.query("SELECT act, after FROM acts WHERE act = 'rotate keys' ORDER BY at").result_rows
         assert len(acts) == 3 and str(PEOPLE - 1 + LETTERS) in acts[0][1]

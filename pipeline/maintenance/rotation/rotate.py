@@ -17,7 +17,7 @@ from pipeline.clickhouse import fingerprints, rotating
 from pipeline.clickhouse.fingerprints import Generation
 from pipeline.clickhouse.query import asker, one_line
 from pipeline.config.keys import DataKeys, HashKeys, Keys
-from pipeline.errors import ConflictError, EarshotError
+from pipeline.errors import ConflictError, EarshotError, SettingsError
 from pipeline.maintenance.rotation import hashes
 from pipeline.maintenance.rotation.letters import Letters
 from pipeline.maintenance.rotation.records import Records
@@ -25,6 +25,8 @@ from pipeline.maintenance.rotation.work import Work
 from pipeline.sinks.erasures import receipts
 
 Advance = Callable[[int, int], None]
+SHORTEST = 16
+"""Characters of a next key: hashes tell a shorter one to whoever tries them all."""
 PASSES = 3
 """What processes with older keys write for so long, they write for ever."""
 _ENGINES = """
@@ -57,6 +59,17 @@ def left(works: Sequence[Work]) -> dict[str, int]:
     return counts
 
 
+def check_next(keys: Keys, new: int) -> None:
+    """Raises SettingsError if one of so many newest keys, which are not in force yet, is surely a slip: a hash key stays for
+    ever once it is."""
+    for key in keys.all[len(keys.all) - new :]:
+        if key != key.strip() or len(key) < SHORTEST:
+            raise SettingsError(
+                f"setting privacy.{keys.name}: the next key is shorter than {SHORTEST} characters, or has space around it; "
+                "nothing was begun: make one with `openssl rand -hex 32`"
+            )
+
+
 def check(client: Client, works: Sequence[Work]) -> None:
     """Raises ConflictError for tables in which nobody has tried it, and while an erasure is under way."""
     names = ", ".join(f"'{name}'" for name in sorted({work.table for work in works} or {""}))
@@ -72,18 +85,20 @@ def check(client: Client, works: Sequence[Work]) -> None:
 
 def rotate(client: Client, keys: Sequence[Keys], works: Sequence[Work], advance: Advance) -> Rotated:
     """Puts the keys in force, and changes what is of older ones; `advance` hears of the rows that are done, and of all. Raises
-    EarshotError: then it can be run again; ConflictError as `check`, which nobody who erases gets past once it has begun."""
+    EarshotError: then it can be run again; ConflictError as `check`, which nobody who erases gets past once it has begun, and
+    while another one runs."""
     again = begun(client)
     rotating.begin(client)
-    try:
-        check(client, works)
-    except EarshotError:
-        if not again:
-            rotating.end(client)
-        raise
-    put_in_force(client, keys)
-    rotated = run(works, advance)
-    rotating.end(client)
+    with rotating.alone(client):
+        try:
+            check(client, works)
+        except EarshotError:
+            if not again:
+                rotating.end(client)
+            raise
+        put_in_force(client, keys)
+        rotated = run(works, advance)
+        rotating.end(client)
     return rotated
 
 
