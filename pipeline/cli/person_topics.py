@@ -23,12 +23,13 @@ class Topics(StrEnum):
 
 def said_before(settings: Settings) -> Iterator[str]:
     """What would go of topics, of everybody, and what stays. Raises as `plan`."""
+    from pipeline.privacy.page import plain
     from pipeline.privacy.topic_records import plan
 
     cuts, stays = plan(settings.kafka)
     yield "of topics all goes that has been read, of everybody, not of this person alone: no replay brings it back"
-    for cut in cuts:
-        held = f"; {cut.left:,} stay, not read yet by {', '.join(cut.held)}" if cut.left else ""
+    for cut in cuts:  # whoever may read names their group as they like
+        held = f"; {cut.left:,} stay, not read yet by {', '.join(map(plain, cut.held))}" if cut.left else ""
         yield f"{cut.topic}: {cut.records:,} records{held}"
     for topic, why in stays.items():
         yield f"{topic} stays: {why}"

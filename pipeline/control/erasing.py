@@ -103,13 +103,12 @@ class Erasures:
         self._show(self._receipts(), now)
 
     def _look(self, now: datetime, check: Check) -> None:
+        check()
+        self._sweep(self._receipts(), now)  # before what may take long, or fail: many that wait for the graph
         for erasure in self._erasing.unfinished():
             if erasure.asked_at <= now - LATE:
                 check()
                 self._finish(erasure)
-        kept = self._receipts()
-        check()
-        self._sweep(kept, now)
 
     def _finish(self, erasure: Erasure) -> None:
         for why in self._erasing.finish(erasure):

@@ -14,8 +14,11 @@ from schemas.conversations import CONVERSATION_SQL, IS_WORD_SQL
 from schemas.inbound import INBOUND_SQL
 
 PIECE = 5_000
-_THEIRS = (
-    "SELECT conversation, max(customers) > 1 AS several FROM threads FINAL WHERE (brand, opened, conversation) IN "
+_TAKEN_BY = "SELECT xxh3(concat(platform, ':', conversation_id)) FROM cases"
+_THEIRS = (  # a thread counts who spoke of its brand: not a bystander, nor who spoke of another
+    f"SELECT conversation, max(customers) > 1 OR conversation IN ({_TAKEN_BY}) OR conversation IN (SELECT conversation "
+    "FROM threads WHERE conversation IN (SELECT conversation FROM threads WHERE customer IN ({accounts})) "
+    "AND customer NOT IN ({accounts})) AS doubted FROM threads FINAL WHERE (brand, opened, conversation) IN "
     "(SELECT brand, opened, conversation FROM threads WHERE customer IN ({accounts})) "  # FINAL of all takes seconds
     "AND customer IN ({accounts}) GROUP BY conversation ORDER BY conversation"
 )
@@ -25,9 +28,15 @@ _TAKEN = (
     f"SELECT DISTINCT {CONVERSATION_SQL} AS conversation FROM interactions "
     f"WHERE account_key IN ({{accounts}}) AND {IS_WORD_SQL} "
     f"AND ({_MINUTE}, event_key) IN (SELECT {_MINUTE}, event_key FROM account_events WHERE account_key IN ({{accounts}})) "
-    f"AND {CONVERSATION_SQL} IN (SELECT xxh3(concat(platform, ':', conversation_id)) FROM cases)"
+    f"AND {CONVERSATION_SQL} IN ({_TAKEN_BY})"
 )
-_ERASED = "account_key IN (SELECT key FROM suppressions FINAL WHERE kind = 'account')"
+_ERASED = where(
+    TABLES["interactions"],
+    Sets(
+        accounts="SELECT key FROM suppressions FINAL WHERE kind = 'account'",
+        values="SELECT value FROM suppressions FINAL WHERE kind = 'value'",
+    ),
+)
 
 
 def alone(query: Query, accounts: str, values: str = "") -> list[int]:
@@ -35,8 +44,8 @@ def alone(query: Query, accounts: str, values: str = "") -> list[int]:
     numbers; blank: none. By values all rows are looked through."""
     own, found, doubtful = f"account_key IN ({accounts or 'NULL'}) OR {_ERASED}", set[int](), set[int]()
     if accounts:
-        for conversation, several in query(_THEIRS.format(accounts=accounts)).iter_rows():
-            (doubtful if several else found).add(conversation)
+        for conversation, doubted in query(_THEIRS.format(accounts=accounts)).iter_rows():
+            (doubtful if doubted else found).add(conversation)
         doubtful |= set(query(_TAKEN.format(accounts=accounts)).get_column("conversation")) - found
     if values:
         unnamed = where(TABLES["interactions"], Sets(values=values))

@@ -160,7 +160,7 @@ class Erasing:
         hidden = self._hiding.hide(among, lambda found: self._suppress(Keys(events=found), erasure.id), noted, alone)
         self._count(erasure, hidden)
         if alone:  # a case that somebody opened while its thread was still there
-            self._count(erasure, {"cases": self._hiding.hide_conversations(alone)})
+            self._count(erasure, {"cases": self._hiding.hide_cases(alone)})
         erasure.events = len(self.keys(erasure.id).events)
         erasure.topics = self._topics()
 

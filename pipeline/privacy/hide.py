@@ -108,6 +108,10 @@ class Hiding:
         sets = Sets(conversations=", ".join(map(str, conversations)))
         return sum(self._hide(place, sets) for place in _in_order() if place.conversations)
 
+    def hide_cases(self, conversations: Sequence[int]) -> int:
+        """The same of cases alone: a thread may be another's by now."""
+        return self._hide(TABLES["cases"], Sets(conversations=", ".join(map(str, conversations))))
+
     def hide(
         self,
         among: Among,

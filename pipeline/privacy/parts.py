@@ -11,7 +11,7 @@ from pipeline.config.settings import Settings
 from pipeline.fence import Fence, OpenFence
 from pipeline.monitoring.health import Vitals
 from pipeline.privacy.erase import GRAPH, LETTERS, Erasing, Part
-from pipeline.privacy.graph import await_graph
+from pipeline.privacy.graph import PATIENCE_S, await_graph
 from pipeline.privacy.letters import hide_letters
 from pipeline.privacy.noted import Notes
 from pipeline.privacy.topic_times import held_until
@@ -20,11 +20,11 @@ from pipeline.sinks.changes import Changes
 from schemas.contacts import DEFAULT
 
 
-def parts_of(settings: Settings, client: Client) -> dict[str, Part]:
-    """Each part by its name, as receipts have it."""
+def parts_of(settings: Settings, client: Client, patience_s: float = PATIENCE_S) -> dict[str, Part]:
+    """Each part by its name, as receipts have it; so long it waits for `earshot customers`."""
     keys = settings.privacy.hash_keys
     hashes = Pseudonymise(keys, settings.privacy.region, DEFAULT).hashes if keys else None
-    return {LETTERS: lambda keys: hide_letters(client, keys, hashes), GRAPH: lambda keys: await_graph(client, keys)}
+    return {LETTERS: lambda keys: hide_letters(client, keys, hashes), GRAPH: lambda keys: await_graph(client, keys, patience_s)}
 
 
 def erasing_of(settings: Settings, client: Client, vitals: Vitals, fence: Fence | None = None) -> Erasing:
@@ -34,4 +34,7 @@ def erasing_of(settings: Settings, client: Client, vitals: Vitals, fence: Fence 
     inserter = Inserter(client, fence or OpenFence(), vitals, "erasing")
     topics = partial(held_until, settings.kafka)
     notes = Notes(settings.privacy.erasures_file)
-    return Erasing(client, inserter, changes.changing, parts_of(settings, client), topics, notes)
+    parts = parts_of(
+        settings, client, 0 if fence is not None else PATIENCE_S
+    )  # a process comes again, and has others to look after
+    return Erasing(client, inserter, changes.changing, parts, topics, notes)

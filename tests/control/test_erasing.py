@@ -128,6 +128,21 @@ def test_all_of_a_day_are_purged_together(bench: Bench, monkeypatch: pytest.Monk
     assert marked(bench.client, BOB.mark, hidden=True).keys() >= {"interactions", "orders"}
 
 
+def test_an_erasure_that_can_t_be_ended_holds_no_look_back(bench: Bench) -> None:
+    """As a thousand that wait for the graph, or one that fails as nobody thought of."""
+
+    def broken(keys: Keys) -> int:
+        raise RuntimeError("nobody thought of it")
+
+    erasing = bench.erasing()
+    erasing.finish(begun := bench.begin(erasing))
+    bench.erasing(graph=broken).begin(Keys([BOB.bird]), "ines", "he asked")
+    lands(bench, 1)
+    with pytest.raises(RuntimeError):
+        keeper(bench, [begun.asked_at + 2 * LATE], graph=broken).step(check)
+    assert marked(bench.client, ANN.mark) == {}
+
+
 def test_who_leads_no_more_begins_nothing(bench: Bench) -> None:
     def ended() -> None:
         raise GivenUp

@@ -155,7 +155,7 @@ def test_after_a_thousand_changes_and_ten_erasures_it_is_the_same_without_the_te
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600} and folder.stat().st_mode & 0o777 == 0o700
     assert run("backup", "kept").code == 1, "it is there"
     with monkeypatch.context() as patched:
-        patched.setattr(parts, "await_graph", lambda client, keys: before.erased())
+        patched.setattr(parts, "await_graph", lambda client, keys, patience_s: before.erased())
         for person in GONE:
             erased = run("person", "erase", "--customer", f"twitter:{person.id}", "--yes")
             assert erased.code == 0, erased.err

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from pipeline.config.settings import Settings
 from pipeline.privacy.subject import find, sets_of
 from schemas.identity import account_key
 from tests.support.erasing import ANN, BOB, planted
 from tests.support.persons import AT
+
+SECOND = timedelta(seconds=1)
 
 
 def test_who_took_a_conversation_that_is_the_persons_alone_said_it_of_the_person(emptied: Settings) -> None:
@@ -17,6 +21,9 @@ def test_who_took_a_conversation_that_is_the_persons_alone_said_it_of_the_person
         "last": [("cel", "", "inbound", ""), (ANN.id, "", "inbound", "")],
         "both": [(ANN.id, "", "inbound", ""), (BOB.id, "", "inbound", "")],
         "stranger": [("", "", "inbound", ANN.email), ("", "", "inbound", BOB.email)],
+        "bystander": [(ANN.id, "", "inbound", ""), ("dan", "", "inbound", "")],
+        "forms": [(ANN.id, "", "inbound", ""), ("", "", "inbound", "e" * 64)],
+        "brands": [(ANN.id, "", "inbound", ""), ("dan", "", "inbound", "")],
     }
     words = [
         (f"{name}{n}", 1_000 * place + n, "twitter", name, "post", author, handle, direction, email, AT)
@@ -27,19 +34,28 @@ def test_who_took_a_conversation_that_is_the_persons_alone_said_it_of_the_person
         columns = ("id", "event_key", "platform", "conversation_id", "kind", "author_id", "author_handle")
         bench.client.insert("interactions", words, column_names=(*columns, "direction", "author_email", "created_at"))
         opened = {"two": (ANN.bird, 2), "both": (ANN.bird, 2), "address": (0, 1), "stranger": (0, 1)}
+        opened |= {"bystander": (ANN.bird, 1), "forms": (ANN.bird, 2), "brands": (ANN.bird, 1)}
         opened["last"] = (account_key("twitter", "cel"), 2)
-        gone = [("account", account_key("twitter", "cel"), 77)]  # who is erased at the same time
-        bench.client.insert("suppressions", gone, column_names=("kind", "key", "erasure"))
+        gone = [
+            ("account", account_key("twitter", "cel"), "", 77),
+            ("value", 0, "e" * 64, 78),
+        ]  # who are erased at the same time
+        bench.client.insert("suppressions", gone, column_names=("kind", "key", "value", "erasure"))
         threads = [("twitter", name, account_key("twitter", name), *by, AT) for name, by in opened.items()]
         names = ("platform", "conversation_id", "conversation", "customer", "customers", "opened")
+        threads.append(("twitter", "brands", account_key("twitter", "brands"), account_key("twitter", "dan"), 1, AT + SECOND))
         bench.client.insert("threads", threads, column_names=names)
-        bench.client.insert("cases", [("twitter", name) for name in said], column_names=("platform", "conversation_id"))
+        bench.client.insert(
+            "cases", [("twitter", name) for name in said if name != "brands"], column_names=("platform", "conversation_id")
+        )
         person = find(bench.client, customer=f"twitter:{ANN.id}")
         shown = set(map(int, sets_of(bench.client, person).conversations.split(", ")))
-        assert {name for name in said if account_key("twitter", name) in shown} == {"two", "address", "last"}
+        assert {name for name in said if account_key("twitter", name) in shown} == {
+            "two", "address", "last", "forms",
+        }  # fmt: skip
         erasing = bench.erasing()
         assert erasing.finish(bench.begin(erasing)) == []
         left = {name for (name,) in bench.numbers("SELECT conversation_id FROM cases FINAL")}
-        assert left >= {"both", "stranger"} and not left & {"two", "address", "last", f"{ANN.mark}-talk"}
+        assert left >= {"both", "stranger", "bystander"} and not left & {"two", "address", "last", "forms", f"{ANN.mark}-talk"}
         left = {name for (name,) in bench.numbers("SELECT conversation_id FROM threads")}
-        assert not left & {"two", "address"} and "stranger" in left, "old versions of what is made anew, too"
+        assert not left & {"two", "address"} and left >= {"stranger", "brands"}, "old versions of what is made anew, too"
