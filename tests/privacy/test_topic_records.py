@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from confluent_kafka import Producer, TopicPartition
 
+from pipeline.cli.person_topics import said_before
 from pipeline.config.settings import Settings
 from pipeline.kafka.outside import outside
 from pipeline.kafka.topics import migrate_topics
@@ -78,6 +79,8 @@ def test_what_all_have_read_goes_and_nothing_else(settings: Settings) -> None:
     assert said[kafka.topic("events")].endswith(" UTC (5 records; 2 not read by all yet: no date)")
     assert said[kafka.topic("alerts")] == "no date" and kafka.topic("alerts") in stays
 
+    commit(settings, "steers\x1b[2J\nsocial.events: 0", "events", 0, 4)  # whoever may read names their group as they like
+    assert all(line.isprintable() for line in said_before(settings)) and "steers" in "".join(said_before(settings))
     assert dealt_with(kafka, utc_now() - timedelta(hours=1)) and not dealt_with(kafka, utc_now()), "of three signals two"
     commit(settings, f"{kafka.group}-rollups", "signals", 0, 3)
     assert dealt_with(kafka, utc_now())
