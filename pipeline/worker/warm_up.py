@@ -10,7 +10,7 @@ import orjson
 from pipeline.batch import EventBatch
 from pipeline.worker.hot_path import HotPath
 
-_TEXTS = (
+TEXTS = (
     "made up for the start @someone #words https://example.com/",
     "Ähnlich, auf Deutsch: größer, schöner & <b>kürzer</b> 👍🏽 ... !!!",
     "もう一つの言語 и ещё одна, وأخرى, और एक",
@@ -27,4 +27,4 @@ def made_up_records() -> list[bytes]:
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     author = {"id": "made-up", "handle": "@madeup", "name": "Made Up", "email": "made.up@example.com", "phone": "+4930123456"}
     event = {"platform": "crm", "kind": "post", "created_at": now, "language": "en", "author": author, "brands": ["Made up"]}
-    return [orjson.dumps({**event, "id": str(number), "text": text}) for number, text in enumerate(_TEXTS)]
+    return [orjson.dumps({**event, "id": str(number), "text": text}) for number, text in enumerate(TEXTS)]

@@ -12,6 +12,7 @@ import polars as pl
 
 from pipeline.app import run_worker
 from pipeline.config.load import load
+from pipeline.worker.warm_up import TEXTS
 from schemas.labels import COLUMNS, LABELLED
 from tests.support.process import say_each_batch
 
@@ -22,12 +23,12 @@ SCORES = {"negative": (0.8, 0.1, 0.1), "neutral": (0.1, 0.8, 0.1), "positive": (
 
 
 class TruthLabeller:
-    """A labeller. A text that the stream does not have is an error."""
+    """A labeller. A text that neither the stream nor the worker's start has is an error."""
 
     models = frozenset({MODEL})
 
     def __init__(self, tones: Mapping[str, str]) -> None:
-        self._tones = tones
+        self._tones = {**dict.fromkeys(TEXTS, "neutral"), **tones}
 
     def label(self, texts: pl.Series, languages: pl.Series, until: float | None = None) -> pl.DataFrame:
         tones = [self._tones[text] for text in texts]
