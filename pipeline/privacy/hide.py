@@ -41,6 +41,12 @@ others AS (SELECT {_MINUTE} AS minute, event_key FROM interactions WHERE ({_MINU
     GROUP BY minute, event_key HAVING argMax(account_key, version) NOT IN ({{accounts}}) AND argMax(account_key, version) != 0)
 SELECT event_key, min((minute, event_key) IN others) AS taken FROM there GROUP BY event_key ORDER BY event_key"""
 _MINUTES = f"SELECT DISTINCT toDateTime64({_MINUTE}, 3, 'UTC') AS created_at FROM interactions WHERE event_key IN ({{events}})"
+_SHARED = (
+    "SELECT DISTINCT toDateTime64(toDateTime(arrayJoin(quarters) * 900, 'UTC'), 3, 'UTC') AS created_at FROM threads "
+    "WHERE customer IN ({accounts}) AND customers > 1"
+)
+"""When something was said in conversations that they opened and others named a brand in: of those no row is left either, and
+they are made anew by the others' words."""
 _OTHERS = "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine NOT LIKE '%MergeTree'"
 Numbers = Callable[[list[int]], None]
 
@@ -132,7 +138,8 @@ class Hiding:
         minutes = self._ask(_MINUTES.format(events=events), {})
         if minutes.height:
             noted(minutes.get_column("created_at").dt.strftime("%Y%m").unique().sort().cast(pl.UInt32).to_list())
-        with self._changing(minutes) if minutes.height else nullcontext(), ThreadPoolExecutor(AT_ONCE) as pool:
+        told = pl.concat([minutes, self._ask(_SHARED.format(accounts=among.keys("account")), {})]).unique()
+        with self._changing(told) if told.height else nullcontext(), ThreadPoolExecutor(AT_ONCE) as pool:
             places = [place for place in _in_order() if place.name not in _LAST]
             counts = list(pool.map(lambda place: self._hide(place, _found(place, among, talks)), places))
             for place in (TABLES[name] for name in _LAST):

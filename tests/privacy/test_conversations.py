@@ -53,9 +53,14 @@ def test_who_took_a_conversation_that_is_the_persons_alone_said_it_of_the_person
         assert {name for name in said if account_key("twitter", name) in shown} == {
             "two", "address", "last", "forms",
         }  # fmt: skip
+        later = AT + timedelta(hours=2)  # that is when Bob named a brand
+        both = ("twitter", "both", account_key("twitter", "both"), ANN.bird, 2, AT, [int(later.timestamp()) // 900])
+        bench.client.insert("threads", [both], column_names=(*names, "quarters"))
         erasing = bench.erasing()
         assert erasing.finish(bench.begin(erasing)) == []
         left = {name for (name,) in bench.numbers("SELECT conversation_id FROM cases FINAL")}
         assert left >= {"both", "stranger", "bystander"} and not left & {"two", "address", "last", "forms", f"{ANN.mark}-talk"}
         left = {name for (name,) in bench.numbers("SELECT conversation_id FROM threads")}
         assert not left & {"two", "address"} and left >= {"stranger", "brands"}, "old versions of what is made anew, too"
+        heard = {at for rows in bench.heard for at in rows.get_column("created_at")}
+        assert later in heard and AT in heard, "the thread of both is made anew by what Bob said"
