@@ -82,9 +82,9 @@ class Erasing:
             erasure.waits = [each for each in erasure.waits if each != name]
             if erasure.waits:
                 self._write(erasure)
-        if not erasure.waits and erasure.hidden_at is None:
-            erasure.hidden_at = utc_now()
-        self._write(erasure)
+        if not erasure.waits:  # else nothing is new: control comes again each minute
+            erasure.hidden_at = erasure.hidden_at or utc_now()
+            self._write(erasure)
         return failed
 
     def sweep(self, among: Among) -> dict[str, int]:
@@ -176,7 +176,13 @@ class Erasing:
         suppress(self._inserter, suppression_rows(keys, erasure, utc_now()), self._inserter.fence.generation)
 
     def _write(self, erasure: Erasure) -> None:
+        """With what somebody else has written since it was read: a command that takes minutes has control beside it."""
         with one_line(self._client):
+            for since in receipts(self._client, f"id = {erasure.id} AND version > {erasure.version}"):
+                erasure.months = sorted({*erasure.months, *since.months})
+                names = {*erasure.rows, *since.rows}
+                erasure.rows = {name: max(erasure.rows.get(name, 0), since.rows.get(name, 0)) for name in sorted(names)}
+                erasure.topics, erasure.events = since.topics or erasure.topics, max(erasure.events, since.events)
             write_receipt(self._client, erasure)
 
 
