@@ -28,6 +28,7 @@ RATIO = "ratio"
 GOALS: Mapping[str, tuple[str, float]] = {
     "steps.hot_path": (">=", 250_000),
     "end_to_end.throughput": (">=", 100_000),
+    "end_to_end.cpu_total": ("<=", 13.5),
     "end_to_end.visible_p50_ms": ("<", 300),
     "end_to_end.visible_p99_ms": ("<", 1_000),
     "cost.idle_cores": ("<=", 0.15),
