@@ -181,7 +181,7 @@ ROWS: dict[str, list[TimeSeries | Stat]] = {
         graph("Dropped", "cps", "Left out on purpose, by reason", because__reason=rate(M.DROPPED, "reason")),
         graph("Batch size", "short", "Records: few when idle, worker.batch_rows (16,000) when behind",
               p50=quantile(0.5, M.BATCH_ROWS), p99=quantile(0.99, M.BATCH_ROWS)),
-        graph("Batches in flight", "short", "At most eight a worker (four if large); then reading waits for landing",
+        graph("Batches in flight", "short", "At most six a worker (four if large); then reading waits for landing",
               worker__instance=of(M.IN_FLIGHT)),
     ],
     "How late": [
