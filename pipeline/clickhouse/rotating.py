@@ -27,13 +27,15 @@ ENGINE = MergeTree ORDER BY at"""
 _OTHERS = f"""
 SELECT holder, max(at) AS last FROM {TABLE} WHERE holder != {{holder:UInt64}} GROUP BY holder
 HAVING max(ended) = 0 AND last > now64(3) - toIntervalSecond({ALIVE_S})"""
+_COLUMNS = f"SELECT count() FROM system.columns WHERE database = currentDatabase() AND table = '{TABLE}'"
 _THERE = f"SELECT 1 FROM system.tables WHERE database = currentDatabase() AND name = '{TABLE}'"
 
 
 def begin(client: Client) -> None:
-    """Raises EarshotError."""
+    """Raises EarshotError. The table may be left from a release in which rotations said nothing in it: it is made anew."""
     with one_line(client):
-        client.command(_TABLE)
+        silent = client.command(_COLUMNS) == 1
+        client.command(_TABLE.replace("CREATE TABLE IF NOT EXISTS", "CREATE OR REPLACE TABLE") if silent else _TABLE)
 
 
 @contextmanager
