@@ -34,7 +34,6 @@ def erasing_of(settings: Settings, client: Client, vitals: Vitals, fence: Fence 
     inserter = Inserter(client, fence or OpenFence(), vitals, "erasing")
     topics = partial(held_until, settings.kafka)
     notes = Notes(settings.privacy.erasures_file)
-    parts = parts_of(
-        settings, client, 0 if fence is not None else PATIENCE_S
-    )  # a process comes again, and has others to look after
+    patience_s = PATIENCE_S if fence is None else 0  # a process comes again, and has others to look after
+    parts = parts_of(settings, client, patience_s)
     return Erasing(client, inserter, changes.changing, parts, topics, notes)

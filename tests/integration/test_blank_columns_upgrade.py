@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -11,8 +10,9 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from pipeline.clickhouse.client import clickhouse_client
-from pipeline.clickhouse.migrations import FOLDER, migrate_tables, read_migrations
+from pipeline.clickhouse.migrations import migrate_tables, read_migrations
 from pipeline.config.settings import Settings
+from tests.support.upgrades import migrations_before
 from tests.support.worker import wait_for
 
 MIGRATION = next(migration for migration in read_migrations() if migration.number == 36)
@@ -39,10 +39,7 @@ def client(settings: Settings) -> Iterator[Client]:
 @pytest.fixture
 def before(tmp_path: Path) -> Path:
     """The migrations before it."""
-    for path in FOLDER.glob("*.sql"):
-        if int(path.name[:3]) < MIGRATION.number:
-            shutil.copy(path, tmp_path)
-    return tmp_path
+    return migrations_before(MIGRATION.number, tmp_path)
 
 
 def insert(client: Client, first: int, count: int) -> None:

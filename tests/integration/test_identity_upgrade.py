@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,7 @@ from pipeline.clickhouse.migrations import FOLDER, migrate_tables
 from pipeline.config.settings import Settings
 from pipeline.errors import MigrationError
 from schemas.identity import account_key
+from tests.support.upgrades import migrations_before
 from tests.support.worker import wait_for
 
 AUTHORS = [
@@ -43,10 +43,7 @@ def client(settings: Settings) -> Iterator[Client]:
 @pytest.fixture
 def before(tmp_path: Path) -> Path:
     """The migrations before those of identity."""
-    for path in FOLDER.glob("*.sql"):
-        if int(path.name[:3]) < 17:
-            shutil.copy(path, tmp_path)
-    return tmp_path
+    return migrations_before(17, tmp_path)
 
 
 def pairs(client: Client, sql: str) -> dict[int, int]:

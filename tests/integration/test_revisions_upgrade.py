@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from clickhouse_connect.driver.client import Client
 from pipeline.batch import EventBatch
 from pipeline.clickhouse.client import clickhouse_client
 from pipeline.clickhouse.inserter import Inserter
-from pipeline.clickhouse.migrations import FOLDER, migrate_tables
+from pipeline.clickhouse.migrations import migrate_tables
 from pipeline.config.settings import Settings
 from pipeline.fence import Fence
 from pipeline.generate.history import TableLetters
@@ -34,6 +33,7 @@ from pipeline.worker.hot_path import HotPath
 from schemas.contacts import DEFAULT
 from tests.support.bad_records import event
 from tests.support.letters import ROWS
+from tests.support.upgrades import migrations_before
 from tests.support.worker import wait_for
 
 ANN = {"id": "1", "phone": "+1 555 0147", "email": "ann@example.org"}
@@ -66,10 +66,7 @@ def client(settings: Settings) -> Iterator[Client]:
 @pytest.fixture
 def before(tmp_path: Path) -> Path:
     """The migrations from before that of revisions."""
-    for path in FOLDER.glob("*.sql"):
-        if int(path.name[:3]) < 7:
-            shutil.copy(path, tmp_path)
-    return tmp_path
+    return migrations_before(7, tmp_path)
 
 
 LATER_COLUMNS = [
