@@ -57,8 +57,9 @@ _BEARERS = f"""
 SELECT account_key AS a, toString(platform) AS platform, {HANDLE_SQL} AS handle, toUnixTimestamp64Milli(min(author_at)) AS at,
     argMin(event_key, author_at) AS event
 FROM interactions WHERE account_key != 0 AND {{where}} GROUP BY account_key, platform, handle"""
-_TWO = "LIMIT 2 BY platform, handle"
-"""Of a handle that two bore a claim is about nobody: a name that a million have is no million rows of evidence."""
+_TWO = "ORDER BY a LIMIT 2 BY platform, handle"
+"""Of a handle that two bore a claim is about nobody: a name that a million have is no million rows of evidence. In order, so
+that who looks again finds the same two."""
 _KNOWN = """
 SELECT account_key AS b, toUnixTimestamp64Milli(min(created_at)) AS at, argMin(event_key, created_at) AS event
 FROM account_events WHERE account_key IN ({keys}) GROUP BY account_key"""
