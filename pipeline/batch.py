@@ -16,6 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from pipeline.monitoring.reject_reasons import UNREADABLE_STEP
+from pipeline.records import Records
 from schemas.signals import Candidate
 
 Partition = tuple[str, int]
@@ -72,7 +73,7 @@ class EventBatch:
 
     id: int
     events: pl.DataFrame
-    raw: Sequence[bytes | None]
+    raw: Records
     keys: Sequence[bytes | None]
     origins: tuple[Origin, ...]
     read: int

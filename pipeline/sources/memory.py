@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from pipeline.batch import EventBatch, Origin
+from pipeline.records import Records
 
 ROW_SCHEMA = {"row": pl.UInt32, "topic": pl.String, "partition": pl.Int32, "offset": pl.Int64}
 
@@ -24,4 +25,4 @@ def batch_of(raw: Sequence[bytes | None], first_offset: int = 0, batch_id: int =
         schema=ROW_SCHEMA,
     )
     origin = Origin(topic, 0, first_offset, first_offset + count - 1)
-    return EventBatch(batch_id, frame, raw, [None] * count, (origin,) if count else (), read=count)
+    return EventBatch(batch_id, frame, Records(raw), [None] * count, (origin,) if count else (), read=count)

@@ -13,6 +13,7 @@ import polars as pl
 from confluent_kafka import Message
 
 from pipeline.batch import EventBatch, Origin, Unreadable
+from pipeline.records import Records
 from pipeline.sources.memory import ROW_SCHEMA
 
 
@@ -41,8 +42,8 @@ def batch_from(messages: list[Message], topic: str, batch_id: int, generation: i
     return EventBatch(
         id=batch_id,
         events=frame,
-        raw=list(map(Message.value, messages)),
-        keys=list(map(Message.key, messages)),
+        raw=Records(list(map(Message.value, messages))),
+        keys=Records(list(map(Message.key, messages))),
         origins=tuple(origins),
         read=count + len(unreadable),
         generation=generation,

@@ -14,6 +14,7 @@ import pytest
 from pipeline.batch import EventBatch, Partition
 from pipeline.fence import Fence, GivenUp
 from pipeline.monitoring.health import Vitals
+from pipeline.records import Records
 from pipeline.step import Revisions
 from pipeline.worker.flow import Flow, LandingLog
 from pipeline.worker.hot_path import HotPath
@@ -101,7 +102,7 @@ class Bench:
 
     # --- the test
     def put(self, number: int, behind: bool = False) -> EventBatch:
-        batch = EventBatch(number, FRAME, [], [], (), read=0, generation=self.fence.generation, behind=behind)
+        batch = EventBatch(number, FRAME, Records([]), [], (), read=0, generation=self.fence.generation, behind=behind)
         self.room.take(batch)
         self.flow.put(batch)
         return batch

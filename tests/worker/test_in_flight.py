@@ -7,6 +7,7 @@ import threading
 import polars as pl
 
 from pipeline.batch import EventBatch
+from pipeline.records import Records
 from pipeline.worker.gathering import ENOUGH_ROWS, WAIT_S, Gathering
 from pipeline.worker.in_flight import FEW, InFlightLimit
 from tests.support.worker import wait_for
@@ -14,7 +15,7 @@ from tests.support.worker import wait_for
 
 def batch(size: int = 0, rows: int = 1, behind: bool = True) -> EventBatch:
     events = pl.DataFrame({"row": pl.zeros(rows, dtype=pl.UInt32, eager=True)})
-    return EventBatch(1, events, [], [], (), read=rows, bytes=size, behind=behind)
+    return EventBatch(1, events, Records([]), [], (), read=rows, bytes=size, behind=behind)
 
 
 def filled(limit: InFlightLimit, size: int = 0) -> int:
