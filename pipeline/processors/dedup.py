@@ -25,7 +25,8 @@ import polars as pl
 import xxhash
 
 from pipeline.batch import EventBatch, Partition
-from pipeline.processors.keys import Keys, KeySet, KeyTable, Mask
+from pipeline.processors.keys import Keys, KeySet, Mask
+from pipeline.processors.pending_keys import PendingKeys
 from schemas import events
 
 DUPLICATE = "duplicate"
@@ -39,9 +40,7 @@ _CHANGING = [f for f in events.FIELDS if f.group != "fixed"]
 
 class _OnItsWay(NamedTuple):
     revisions: Keys
-    pending: KeyTable
     new_events: Keys
-    pending_events: KeyTable
     events: Keys
 
 
@@ -56,7 +55,8 @@ class RevisionIndex:
     def __init__(self, stored: KeySet, unpublished_keys: int = UNPUBLISHED_KEYS) -> None:
         self.stored, self.events = stored, stored.empty()
         self._unpublished_keys = unpublished_keys
-        self._pending: dict[int, _OnItsWay] = {}
+        self._on_their_way: dict[int, _OnItsWay] = {}
+        self._pending, self._pending_events = PendingKeys(), PendingKeys()
         self._unpublished: Keys = np.zeros(0, np.uint64)
         # Changes that waited, so that they were known, and that ClickHouse refused in the end: their letters may be replayed.
         self._refused: Keys = np.zeros(0, np.uint64)
@@ -67,49 +67,54 @@ class RevisionIndex:
             known = self.stored.contains(revisions)
             if len(self._refused):
                 known &= ~np.isin(revisions, self._refused)
-            for batch in self._pending.values():
-                known |= batch.pending.contains(revisions)
-        return known
+            return known | self._pending.contains(revisions)
 
     def known_events(self, keys: Keys) -> Mask:
         """Which of these events have landed, by their create or a change, or are on their way by their create."""
         with self._lock:
-            known = self.events.contains(keys)
-            for batch in self._pending.values():
-                known |= batch.pending_events.contains(keys)
-        return known
+            return self.events.contains(keys) | self._pending_events.contains(keys)
 
     def start(self, batch_id: int, revisions: Keys, new_events: Keys, events: Keys) -> None:
         """The batch is on its way: its revisions are pending, and the events that it creates. `events`: those that are known,
         of its changes."""
-        batch = _OnItsWay(revisions, _table(revisions), new_events, _table(new_events), events)
         with self._lock:
-            self._pending[batch_id] = batch
+            self._on_their_way[batch_id] = _OnItsWay(revisions, new_events, events)
+            self._pending.start(batch_id, revisions)
+            self._pending_events.start(batch_id, new_events)
 
     def landed(self, batch: EventBatch, refused: Keys) -> None:
         """Its revisions are stored, except those that ClickHouse refused: of the batch, or of changes that had waited."""
-        pending = self._pending.get(batch.id)
-        if pending is not None:
-            revisions = pending.revisions
+        ended = self._on_their_way.get(batch.id)
+        if ended is not None:
+            revisions = ended.revisions
             if len(refused) or len(self._refused):
                 with self._lock:
                     waited = np.setdiff1d(refused, revisions)
                     self._refused = np.union1d(np.setdiff1d(self._refused, revisions), waited)
                 revisions = np.setdiff1d(revisions, refused)
             self.stored.extend(revisions)
-            self.events.extend(pending.new_events)
-            self.events.renew(pending.events)
-        self.given_up(batch)
+            self.events.extend(ended.new_events)
+            self.events.renew(ended.events)
+        with self._lock:
+            self._on_their_way.pop(batch.id, None)
+            self._pending.landed(batch.id)
+            self._pending_events.landed(batch.id)
+            if len(refused):
+                self._pending.forget()
 
     def given_up(self, batch: EventBatch) -> None:
         with self._lock:
-            self._pending.pop(batch.id, None)
+            self._on_their_way.pop(batch.id, None)
+            self._pending.given_up(batch.id)
+            self._pending_events.given_up(batch.id)
 
     def left(self, partitions: set[Partition] | None) -> None:
         """Revisions of partitions that left stay known, which does no harm; without any partition no revision is pending."""
         if partitions is None:
             with self._lock:
+                self._on_their_way.clear()
                 self._pending.clear()
+                self._pending_events.clear()
                 self._unpublished = np.zeros(0, np.uint64)
 
     def seed(self, revisions: Keys, events: Keys) -> None:
@@ -138,12 +143,6 @@ class RevisionIndex:
             marked: Mask = self._unpublished[at] == revisions
             self._unpublished = np.delete(self._unpublished, at[marked])
         return marked
-
-
-def _table(keys: Keys) -> KeyTable:
-    table = KeyTable(len(keys))
-    table.add(keys)
-    return table
 
 
 class Dedup:

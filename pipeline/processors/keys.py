@@ -32,7 +32,7 @@ class KeyTable:
         bits = max(10, int(np.ceil(np.log2(capacity / _LOAD + 1))))
         self._slots: Keys = np.zeros(1 << bits, dtype=np.uint64)
         self._dates: Dates | None = np.zeros(1 << bits, dtype=np.uint32) if dated else None
-        self._mask = np.uint64((1 << bits) - 1)
+        self._mask, self._last = np.uint64((1 << bits) - 1), np.int64((1 << bits) - 1)
         self.room = int((1 << bits) * _LOAD)
         self.count = 0
 
@@ -57,7 +57,21 @@ class KeyTable:
 
     def contains(self, keys: Keys) -> Mask:
         """Which of `keys` are in the table."""
-        return self._find(keys) >= 0
+        keys = np.maximum(keys, np.uint64(1))
+        slot = (keys & self._mask).view(np.int64)
+        held = self._slots.take(slot)
+        found: Mask = held == keys
+        # Nearly all are told by their first slot.
+        others = np.flatnonzero(~found & (held != 0))
+        keys, slot = keys[others], slot[others]
+        while len(others):
+            slot = (slot + 1) & self._last
+            held = self._slots.take(slot)
+            hit = held == keys
+            found[others[hit]] = True
+            going = ~hit & (held != 0)
+            others, keys, slot = others[going], keys[going], slot[going]
+        return found
 
     def dates(self, keys: Keys) -> Dates:
         """The dates of `keys`, 0 of those that are not in the table."""
@@ -76,13 +90,13 @@ class KeyTable:
         keys = np.maximum(keys, np.uint64(1))
         slots = np.full(len(keys), -1, dtype=np.int64)
         active = np.arange(len(keys))
-        slot = keys & self._mask
+        slot = (keys & self._mask).view(np.int64)
         while len(active):
-            held = self._slots[slot]
+            held = self._slots.take(slot)
             hit = held == keys
             slots[active[hit]] = slot[hit]
             going = ~hit & (held != 0)
-            active, keys, slot = active[going], keys[going], (slot[going] + np.uint64(1)) & self._mask
+            active, keys, slot = active[going], keys[going], (slot[going] + 1) & self._last
         return slots
 
     def add(self, keys: Keys, dates: Dates | None = None) -> None:
@@ -91,13 +105,13 @@ class KeyTable:
         keys = np.maximum(keys, np.uint64(1))
         self.room -= len(keys)
         self.count += len(keys)
-        slot = keys & self._mask
+        slot = (keys & self._mask).view(np.int64)
         while len(keys):
-            free = self._slots[slot] == 0
+            free = self._slots.take(slot) == 0
             self._slots[slot[free]] = keys[free]
             # Of several keys that met in a free slot the last one has it; the others go on.
-            going = self._slots[slot] != keys
-            keys, slot = keys[going], (slot[going] + np.uint64(1)) & self._mask
+            going = self._slots.take(slot) != keys
+            keys, slot = keys[going], (slot[going] + 1) & self._last
         if dates is not None:
             self.set_dates(added, dates)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,23 @@ def test_what_was_given_up_is_read_again() -> None:
     through(seen, GOOD, batch_id=1)
     seen.left(None)
     assert through(seen, GOOD, batch_id=2).events.height == 1
+
+
+def test_each_of_many_batches_is_known_until_it_is_given_up() -> None:
+    """The keys of all are in one table: it fills, is made anew, and loses what is not on its way any more."""
+    seen, numbers = RevisionIndex(KeySet(10**6, 1e9)), range(1, 40)
+    keys = {each: np.arange(each * 1_000, each * 1_000 + 500, dtype=np.uint64) for each in numbers}
+    for each in numbers:
+        seen.start(each, keys[each], keys[each] + 500, NONE)
+        if each > 8:
+            (seen.given_up if each % 3 else partial(seen.landed, refused=keys[each - 8][:1]))(batch_of([], batch_id=each - 8))
+    for each in numbers:
+        there = each > 31 or (each + 8) % 3 == 0
+        refused = there and each <= 31
+        assert seen.known(keys[each]).tolist() == [there and not refused, *[there] * 499], each
+        assert (seen.known_events(keys[each] + 500) == there).all(), each
+    seen.left(None)
+    assert not seen.known(keys[39]).any() and not seen.known_events(keys[39] + 500).any()
 
 
 @pytest.mark.parametrize(
