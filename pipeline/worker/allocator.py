@@ -3,7 +3,8 @@
 By default glibc takes each buffer of a batch from the system and returns it at once, so every batch waits for its pages to be
 cleared again: a quarter of the worker's CPU time. One arena, so that the threads of the steps share free pages.
 
-Polars has an allocator of its own, which keeps pages for longer likewise.
+Polars has an allocator of its own, which keeps pages for longer likewise. Arrow's would be a third: each keeps what the others
+could use, and Arrow takes the C allocator's.
 
 A listener is small, and holds for long what it has: `return_pages`.
 """
@@ -18,14 +19,14 @@ import os
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 FEW, LARGE = 2, 64 << 10
 _KEEP_BYTES, _LARGEST_MMAP_THRESHOLD = 1 << 30, 32 << 20
-POLARS = {"_RJEM_MALLOC_CONF": "dirty_decay_ms:20000"}
-"""Environment variables that Polars' allocator reads when it is loaded."""
+LIBRARIES = {"_RJEM_MALLOC_CONF": "dirty_decay_ms:20000,narenas:1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
+"""Environment variables that Polars' allocator and Arrow read when they are loaded."""
 
 
 def keep_pages() -> None:
-    """From now on freed memory stays with the process. Called before threads start and Polars is imported. A
+    """From now on freed memory stays with the process. Called before threads start, Polars and Arrow are imported. A
     variable that is set stays as it is."""
-    for name, value in POLARS.items():
+    for name, value in LIBRARIES.items():
         os.environ.setdefault(name, value)
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
