@@ -6,7 +6,8 @@ Columns go in and come out; each rewriting reads only the texts that hold someth
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import polars as pl
 
@@ -23,6 +24,7 @@ _SENTENCE = rf"(#(?:\p{{Lu}}|{_WORD}|\p{{Ll}}+)(?:{_WORD}){{2}}\p{{Lu}}[\p{{L}}\
 _CUTS = (r"([\p{Ll}\p{N}])(\p{Lu})", r"(\p{Lu})(\p{Lu}\p{Ll})")
 """Where a word ends and the next begins, by the rules of mentions/hashtags.py. No two places of one kind overlap."""
 _MARK = "\x02"
+_GROUP = 8
 
 NEAREST = {
     "😡": "🤬🖕😾🙎", "😷": "🤮🤢🤒🤕🤧", "😢": "😿", "😊": "🥹🫠", "🎉": "🥳", "❤": "🤍🤎🫶🩷🩵🩶", "😱": "🤯🫣", "👎": "💩",
@@ -71,13 +73,29 @@ def with_known_emoji(texts: pl.Series) -> pl.Series:
 
 def without_idioms(texts: pl.Series) -> pl.Series:
     """`not bad` is `quite good`: see `idioms`."""
+    return _where(texts, texts.str.contains_any(MARKS, ascii_case_insensitive=True), _without_idioms)
 
-    def change(some: pl.Series) -> pl.Series:
-        for idiom, words in IDIOMS:
-            some = some.str.replace_all(rf"(?i)\b(?:{idiom})\b", words.replace("$1", "${1}"))
-        return some
 
-    return _where(texts, texts.str.contains_any(MARKS, ascii_case_insensitive=True), change)
+def _without_idioms(texts: pl.Series) -> pl.Series:
+    return _where(texts, texts.str.contains(_one_of(IDIOMS)), _in_plain_words)
+
+
+def _in_plain_words(texts: pl.Series) -> pl.Series:
+    """By groups, as Polars keeps 32 compiled expressions a thread: each idiom by itself was compiled for each batch."""
+    for start in range(0, len(IDIOMS), _GROUP):
+        group = IDIOMS[start : start + _GROUP]
+        texts = _where(texts, texts.str.contains(_one_of(group)), partial(_without, group))
+    return texts
+
+
+def _without(group: Sequence[tuple[str, str]], texts: pl.Series) -> pl.Series:
+    for idiom, words in group:
+        texts = texts.str.replace_all(_one_of([(idiom, words)]), words.replace("$1", "${1}"))
+    return texts
+
+
+def _one_of(group: Sequence[tuple[str, str]]) -> str:
+    return rf"(?i)\b(?:{'|'.join(idiom for idiom, _ in group)})\b"
 
 
 def _where(texts: pl.Series, holds: pl.Series, change: Callable[[pl.Series], pl.Series]) -> pl.Series:
