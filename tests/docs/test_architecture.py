@@ -14,7 +14,7 @@ from tests.docs.pages import inline
 from tests.support.isolation import ROOT
 
 PAGE = ROOT / "docs/architecture.md"
-AT_THE_ROOT = {"app", "batch", "clock", "errors", "fence", "leader", "leading", "migrate", "step"}
+AT_THE_ROOT = {"app", "batch", "clock", "errors", "fence", "leader", "leading", "migrate", "records", "step"}
 LONGEST = 300
 CITED = ["docs/architecture.md", "docs/glossary.md", "docs/control-api.md", "docs/privacy.md", "CONTRIBUTING.md"]
 """Pages for people who look for the code: a file, class or function that these name has to exist."""
