@@ -15,6 +15,7 @@ from benchmarks import (
     console_streams,
     cost,
     end_to_end,
+    failover,
     identity,
     identity_import,
     identity_live,
@@ -53,6 +54,8 @@ class Sizes:
     latency_seconds: int
     memory: int
     """Events through the worker whose memory is measured."""
+    kills: int
+    """Of one of two workers."""
     keys: tuple[int, int]
     """Few and many seen keys."""
     peers: tuple[int, int]
@@ -80,6 +83,7 @@ FULL = Sizes(
     latency_rate=5_000,
     latency_seconds=600,
     memory=5_000_000,
+    kills=10,
     keys=(1_000_000, 20_000_000),
     peers=(3_000_000, 300_000),
     texts=12_000,
@@ -98,6 +102,7 @@ SHORT = Sizes(
     latency_rate=1_000,
     latency_seconds=10,
     memory=300_000,
+    kills=1,
     keys=(100_000, 2_000_000),
     peers=(30_000, 5_000),
     texts=600,
@@ -129,6 +134,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     Measurement(visible.NAMES, 11, lambda sizes: visible.figures(sizes.latency_rate, sizes.latency_seconds)),
     Measurement(cost.NAMES, 21, lambda sizes: cost.figures(min(300, sizes.latency_seconds))),
     Measurement(memory.NAMES, 3, lambda sizes: memory.figures(sizes.memory)),
+    Measurement(failover.NAMES, 7, lambda sizes: failover.figures(sizes.kills)),
     Measurement(
         (scaling.BYTES_NAME, *scaling.KEYS_NAMES),
         2,

@@ -26,6 +26,7 @@ end_to_end.cpu_total end_to_end.cpu_worker end_to_end.cpu_kafka end_to_end.cpu_c
 end_to_end.visible_p50_ms end_to_end.visible_p99_ms end_to_end.visible_max_ms
 cost.idle_cores cost.cores_100 cost.cores_1000
 worker.rss_mb worker.rss_growth_mb
+failover.median_s failover.worst_s
 dedup.bytes_per_key scaling.keys_ratio scaling.keys_few scaling.keys_many
 scaling.partitions_ratio scaling.partitions_1 scaling.partitions_64
 sentiment.transformers_accurate sentiment.torch_accurate sentiment.accurate sentiment.fast
@@ -53,7 +54,7 @@ peers.earshot peers.faust_ratio peers.faust peers.quix_ratio peers.quix peers.by
 NAMES = STABLE.split()
 TINY = Sizes(
     events=6_000, passes=1, standard=5_000, topic=5_000, runs=1, latency_rate=200, latency_seconds=3,
-    memory=5_000, keys=(60_000, 90_000),
+    memory=5_000, kills=1, keys=(60_000, 90_000),
     peers=(1_000, 1_000), texts=60, rows=20_000, accounts=21_000, posts=400_000,
     interactions=20_000, searched=12_000,
 )  # fmt: skip
