@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime
 
 import polars as pl
 
 from pipeline.batch import EventBatch
 from pipeline.records import Records
-from pipeline.worker.gathering import ENOUGH_ROWS, WAIT_S, Gathering
+from pipeline.worker.gathering import APART_S, ENOUGH_ROWS, FEW_ROWS, WAIT_S, Gathering
 from pipeline.worker.in_flight import FEW, InFlightLimit
+from schemas.signals import Candidate
 from tests.support.worker import wait_for
+
+NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
 
 
 def batch(size: int = 0, rows: int = 1, behind: bool = True) -> EventBatch:
@@ -46,6 +50,21 @@ def test_batches_wait_for_others_only_while_the_worker_is_behind_and_not_long() 
     assert not gathering.goes_on([batch(rows=ENOUGH_ROWS)])
     now = WAIT_S
     assert not gathering.goes_on([batch()])
+
+
+def test_few_rows_land_half_a_second_after_those_before_but_not_those_of_an_alert() -> None:
+    now, limit = 100.0, InFlightLimit(12)
+    few, many, alert = batch(behind=False), batch(rows=FEW_ROWS, behind=False), batch(behind=False)
+    alert.candidates.append(Candidate("crisis", "Acme", "x", "en", 7, NOON, NOON, 1.0, ("recall",)))
+    gathering = Gathering(limit, lambda: now)
+    assert not gathering.goes_on([few]), "after a pause it lands at once"
+    now += APART_S - 0.1
+    assert gathering.goes_on([few]) and gathering.goes_on([few, few])
+    assert not gathering.goes_on([few, alert]) and not gathering.goes_on([many])
+    now += APART_S - 0.1
+    assert gathering.goes_on([few]), "it counts from the last landing"
+    now += 0.1
+    assert not gathering.goes_on([few, few])
 
 
 def test_batches_do_not_wait_for_what_can_not_come() -> None:
