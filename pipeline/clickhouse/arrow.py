@@ -28,14 +28,17 @@ class Bodies:
     @contextmanager
     def of(self, rows: pl.DataFrame) -> Iterator[pa.Buffer]:
         """The frame as a stream, which the next one overwrites."""
-        table = _narrow(rows.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()))
+        buffer, size = self._written(_narrow(rows))
+        yield buffer.slice(0, size)
+        if buffer.size <= _KEPT_BYTES:
+            self._spare.append(buffer)
+
+    def _written(self, table: pa.Table) -> tuple[pa.Buffer, int]:
         needed = pa.MockOutputStream()
         _write(table, needed)
         buffer = self._buffer(needed.size())
         _write(table, pa.FixedSizeBufferWriter(buffer))
-        yield buffer.slice(0, needed.size())
-        if buffer.size <= _KEPT_BYTES:
-            self._spare.append(buffer)
+        return buffer, needed.size()
 
     def _buffer(self, size: int) -> pa.Buffer:
         try:
@@ -52,14 +55,16 @@ def _write(table: pa.Table, sink: pa.NativeFile) -> None:
         stream.write_table(table)
 
 
-def _narrow(table: pa.Table) -> pa.Table:
-    """The table with offsets of 32 bits, and columns without a null declared so: ClickHouse reads it in half the time."""
-    if table.nbytes > _NARROW_BYTES:
-        return table
-    columns = [column.cast(_narrow_type(column.type)) for column in table.columns]
-    fields = [
-        pa.field(name, column.type, column.null_count > 0) for name, column in zip(table.column_names, columns, strict=True)
-    ]
+def _narrow(rows: pl.DataFrame) -> pa.Table:
+    """The rows with offsets of 32 bits, and columns without a null declared so: ClickHouse reads it in half the time.
+
+    Column by column: the wider form of all of them at once would be as much memory again.
+    """
+    columns = []
+    for each in rows:
+        column = each.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+        columns.append(column.cast(_narrow_type(column.type)) if column.nbytes <= _NARROW_BYTES else column)
+    fields = [pa.field(name, each.type, each.null_count > 0) for name, each in zip(rows.columns, columns, strict=True)]
     return pa.Table.from_arrays(columns, schema=pa.schema(fields))
 
 

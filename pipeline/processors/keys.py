@@ -22,7 +22,7 @@ Dates = npt.NDArray[np.uint32]
 _LOAD = 0.7
 _GENERATIONS = 4
 _FIRST_KEYS = 1 << 18
-_SLICE_KEYS = 1 << 16
+_SLICE = 1 << 16
 
 
 class KeyTable:
@@ -43,12 +43,11 @@ class KeyTable:
     def grown(self) -> KeyTable:
         """A table twice as large with the same keys."""
         table = KeyTable(2 * (self.count + self.room), self._dates is not None)
-        held = self._slots != 0
-        keys, dates = self._slots[held], None if self._dates is None else self._dates[held]
         # Slice by slice: the columns that adding needs stay in the cache, and out of the peak of memory.
-        for start in range(0, len(keys), _SLICE_KEYS):
-            part = slice(start, start + _SLICE_KEYS)
-            table.add(keys[part], None if dates is None else dates[part])
+        for start in range(0, len(self._slots), _SLICE):
+            slots = self._slots[start : start + _SLICE]
+            held = slots != 0
+            table.add(slots[held], None if self._dates is None else self._dates[start : start + _SLICE][held])
         return table
 
     def keys(self) -> Keys:
