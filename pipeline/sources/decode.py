@@ -24,7 +24,7 @@ from pipeline.batch import EventBatch
 from pipeline.clock import Clock, wall
 from pipeline.sources.parse import Parser
 from schemas import events
-from schemas.times import TIME
+from schemas.times import TIME, to_ms
 
 _COLUMNS = events.polars_schema()
 _EARLIEST = datetime.fromisoformat(events.EARLIEST)
@@ -204,8 +204,10 @@ def _column(field: events.Field, given: pl.DataType | None) -> pl.Expr:
 
 
 def _are_between(times: pl.Series, earliest: datetime, latest: datetime) -> bool:
-    first, last = times.min(), times.max()
-    return not isinstance(first, datetime) or not isinstance(last, datetime) or earliest <= first <= last <= latest
+    # As numbers: Python has no time for the years that some may have.
+    numbers = times.to_physical()
+    first, last = numbers.min(), numbers.max()
+    return not isinstance(first, int) or not isinstance(last, int) or to_ms(earliest) <= first <= last <= to_ms(latest)
 
 
 def _parse_times(texts: pl.Series) -> pl.Series:

@@ -67,6 +67,11 @@ BAD: dict[str, tuple[bytes | None, str]] = {
     "not a time": (event(created_at="yesterday"), "created_at is not an RFC 3339 time"),
     "a time without zone": (event(created_at="2026-09-01T10:00:00"), "created_at is not an RFC 3339 time"),
     "year 1": (event(created_at="0001-01-01T00:00:00Z"), "created_at is outside 1995"),
+    "year -1": (event(created_at="-0001-01-01T00:00:00Z"), "created_at is outside 1995"),
+    "an update of year 10000": (
+        event(operation="update", occurred_at="+10000-01-01T00:00:00Z"),
+        "occurred_at is outside 1995",
+    ),
     "year 292277": (event(created_at="+292277-01-01T00:00:00Z"), "created_at is not an RFC 3339 time"),
     "year 2200": (event(created_at="2200-01-01T00:00:00Z"), "created_at is outside 1995"),
     "update without time": (event(operation="update"), "occurred_at is missing"),
