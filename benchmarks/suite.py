@@ -34,6 +34,7 @@ from benchmarks import (
     visible,
 )
 from benchmarks.identity_tables import Size
+from benchmarks.peers import Counts
 from benchmarks.progress import bar
 from benchmarks.report import Figure
 
@@ -58,8 +59,7 @@ class Sizes:
     """Of one of two workers."""
     keys: tuple[int, int]
     """Few and many seen keys."""
-    peers: tuple[int, int]
-    """Events for all, and for stock Faust."""
+    peers: Counts
     texts: int
     """For each engine of sentiment."""
     rows: int
@@ -85,7 +85,7 @@ FULL = Sizes(
     memory=5_000_000,
     kills=10,
     keys=(1_000_000, 20_000_000),
-    peers=(3_000_000, 300_000),
+    peers=Counts(3_000_000, 300_000, 600_000),
     texts=12_000,
     rows=20_000_000,
     accounts=1_000_000,
@@ -104,7 +104,7 @@ SHORT = Sizes(
     memory=300_000,
     kills=1,
     keys=(100_000, 2_000_000),
-    peers=(30_000, 5_000),
+    peers=Counts(30_000, 5_000, 10_000),
     texts=600,
     rows=200_000,
     accounts=40_000,
@@ -192,7 +192,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     ),
     Measurement(console_streams.NAMES, 5, lambda sizes: console_streams.figures(min(120, sizes.latency_seconds))),
     Measurement(privacy.NAMES, 15, lambda sizes: privacy.figures(sizes.searched, min(120, sizes.latency_seconds))),
-    Measurement(peers.NAMES, 9, lambda sizes: peers.figures(*sizes.peers, sizes.runs)),
+    Measurement(peers.NAMES, 30, lambda sizes: peers.figures(sizes.peers, sizes.runs)),
 )
 
 

@@ -1,7 +1,6 @@
-"""The work that each peer does, in plain Python: it runs in the peers' own environments, so it imports nothing of Earshot.
+"""What every application of a peer is given, and the work in plain Python, an event at a time, as the documented forms do it.
 
-An event is decoded with orjson, a duplicate is a record whose hash was seen (the cheapest test that is right for this load:
-redeliveries are the same bytes), brands are found with ahocorasick_rs as whole words, and rows go to ClickHouse as columns.
+It runs in the peers' own environments, so it imports nothing of Earshot. The tuned forms do the same in columns (columns.py).
 """
 
 from __future__ import annotations
@@ -11,14 +10,13 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import clickhouse_connect
-import orjson
 import xxhash
-from ahocorasick_rs import AhoCorasick, Implementation
+from ahocorasick_rs import AhoCorasick
 
 COLUMNS = (
     "event_key", "revision", "version", "id", "platform", "kind", "operation", "direction", "created_at", "occurred_at", "text",
@@ -26,7 +24,8 @@ COLUMNS = (
     "metrics_shares", "source_name", "source_version", "brands",
 )  # fmt: skip
 """Every field that the events of the load carry, and what the table needs so that the newest version of an event wins."""
-INSERT_ROWS = 30_000
+DOCUMENTED_ROWS = 10_000
+"""Of an insert, where the documented form has a say: ClickHouse's own page on inserts asks for 10,000 to 100,000."""
 Row = tuple[Any, ...]
 
 
@@ -42,56 +41,74 @@ class Job(NamedTuple):
     terms: list[list[str]]
     """A term to look for, in lower case, and its brand."""
 
+    def clickhouse(self) -> dict[str, Any]:
+        """The arguments of clickhouse_connect.get_client."""
+        return {
+            "host": self.clickhouse_host,
+            "port": self.clickhouse_port,
+            "password": os.environ["CLICKHOUSE_PASSWORD"],
+            "database": self.database,
+        }
 
-def job() -> Job:
+
+def job(*, tuned: bool = False) -> Job:
     """Says that everything is imported, waits until all processes of the run have said so, and returns the job."""
     asked = Job(**json.loads(sys.argv[1]))
-    # Rows are tuples without cycles; fewer collections are worth some percent to each peer.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 50)
+    if tuned:
+        # Fewer collections are worth some percent to each peer.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(100_000, 50, 50)
     print("ready", flush=True)
     sys.stdin.readline()
     return asked
 
 
-class Work:
-    """From a record's bytes to a row, or to None when it is a duplicate."""
+class Clock:
+    """Says once when the first record is in hand, and how much CPU time was spent until then."""
 
-    def __init__(self, terms: Iterable[Sequence[str]]) -> None:
-        self._terms, self._brands = zip(*terms, strict=True)
-        self._automaton = AhoCorasick(list(self._terms), implementation=Implementation.DFA)
-        self._seen: set[int] = set()
+    def __init__(self) -> None:
         self._begun = False
 
     def begin(self) -> None:
-        """Called with the first record, and again as often as is convenient: the clock starts."""
         if not self._begun:
             self._begun = True
-            print(f"reading {time.monotonic()}", flush=True)
+            print(f"reading {time.monotonic()} {time.process_time()}", flush=True)
 
-    def row(self, value: bytes) -> Row | None:
-        revision = xxhash.xxh3_64_intdigest(value)
-        if revision in self._seen:
-            return None
-        self._seen.add(revision)
-        event = orjson.loads(value)
-        identifier, platform, text = event["id"], event["platform"], event["text"]
+
+class Work:
+    """Duplicates and rows. An event is a duplicate when its id was seen: enough for a load without edits."""
+
+    def __init__(self, terms: Iterable[Sequence[str]]) -> None:
+        self._terms, self._brands = zip(*terms, strict=True)
+        self._automaton = AhoCorasick(list(self._terms))
+        self._seen: set[tuple[str, str]] = set()
+        self._clock = Clock()
+
+    def is_new(self, event: Mapping[str, Any]) -> bool:
+        self._clock.begin()
+        key = (event["platform"], event["id"])
+        if key in self._seen:
+            return False
+        self._seen.add(key)
+        return True
+
+    def row(self, event: Mapping[str, Any]) -> Row:
         author, metrics, source = event["author"], event["metrics"], event["source"]
-        # Milliseconds: the driver writes integers as they are.
-        created = int(datetime.fromisoformat(event["created_at"]).timestamp() * 1000)
+        created = datetime.fromisoformat(event["created_at"])
+        key = xxhash.xxh3_64_intdigest(f"{event['platform']}:{event['id']}".encode())
         return (
-            xxhash.xxh3_64_intdigest(f"{platform}:{identifier}".encode()),
-            revision,
-            created << 22,
-            identifier,
-            platform,
+            key,
+            key,
+            int(created.timestamp() * 1000) << 22,
+            event["id"],
+            event["platform"],
             event["kind"],
             event["operation"],
             event["direction"],
             created,
             created,
-            text,
+            event["text"],
             event["language"],
             author["id"],
             author["handle"],
@@ -102,19 +119,13 @@ class Work:
             metrics["shares"],
             source["name"],
             source["version"],
-            self._mentioned(text.lower()),
+            self._mentioned(event["text"].lower()),
         )
 
-    def rows(self, values: Iterable[bytes]) -> list[Row]:
-        return [row for value in values if (row := self.row(value)) is not None]
-
     def _mentioned(self, text: str) -> list[str]:
-        found = self._automaton.find_matches_as_indexes(text)
-        if not found:
-            return []
         whole = {
             self._brands[term]
-            for term, start, end in found
+            for term, start, end in self._automaton.find_matches_as_indexes(text)
             if not (start and _in_word(text[start - 1])) and not (end < len(text) and _in_word(text[end]))
         }
         return sorted(whole)
@@ -128,19 +139,8 @@ class Table:
     """Table interactions in a database of the peer's own; `insert` returns when the rows are visible."""
 
     def __init__(self, job: Job) -> None:
-        self._client = clickhouse_connect.get_client(
-            host=job.clickhouse_host,
-            port=job.clickhouse_port,
-            password=os.environ["CLICKHOUSE_PASSWORD"],
-            database=job.database,
-            autogenerate_session_id=False,
-        )
-        # As the worker inserts: the server need not merge versions in each block.
-        self._context = self._client.create_insert_context(
-            "interactions", column_names=COLUMNS, column_oriented=True, settings={"optimize_on_insert": 0}
-        )
+        self._client = clickhouse_connect.get_client(**job.clickhouse())
 
-    def insert(self, rows: list[Row]) -> None:
+    def insert(self, rows: Sequence[Row]) -> None:
         if rows:
-            self._context.data = list(zip(*rows, strict=True))
-            self._client.insert(context=self._context)
+            self._client.insert("interactions", rows, column_names=COLUMNS)
