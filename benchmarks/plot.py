@@ -33,8 +33,15 @@ def main(
         raise SystemExit(f"{json_file} is not there: run `make bench`, or `python -m benchmarks FIGURE` for some") from None
     except (ValueError, KeyError, TypeError) as error:
         raise SystemExit(f"{json_file} is no report of benchmarks: {error!r}") from None
-    for path in draw(figures, report.get("machine", {}), folder):
-        typer.echo(path)
+    except OSError as error:
+        raise SystemExit(f"{json_file} can't be read: {error.strerror}") from None
+    if not figures:
+        raise SystemExit(f"{json_file} holds no figures: run `python -m benchmarks FIGURE`")
+    try:
+        paths = draw(figures, report.get("machine", {}), folder)
+    except OSError as error:
+        raise SystemExit(f"pictures can't be written into {folder}: {error.strerror}") from None
+    typer.echo("\n".join(map(str, paths)))
 
 
 def draw(figures: Sequence[Figure], machine: dict[str, Any], folder: Path) -> list[Path]:

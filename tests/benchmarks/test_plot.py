@@ -33,10 +33,18 @@ def test_each_family_is_a_picture_in_which_a_missed_goal_is_red(tmp_path: Path) 
     assert shows == [True, False]
 
 
-@pytest.mark.parametrize(("content", "says"), [(None, "is not there: run `make bench`"), ("{}", "is no report of benchmarks")])
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "is not there: run `make bench`"),
+        ("{}", "is no report of benchmarks"),
+        ('{"figures": []}', "holds no figures"),
+        ('{"figures": [{"name": "a.b", "value": 1, "unit": "ms", "conditions": ""}]}', "can't be written into"),
+    ],
+)
 def test_without_figures_it_says_what_to_do(tmp_path: Path, content: str | None, says: str) -> None:
     path = tmp_path / "bench.json"
     if content is not None:
         path.write_text(content)
     with pytest.raises(SystemExit, match=says):
-        plot.main(path, tmp_path)
+        plot.main(path, path)
