@@ -44,17 +44,19 @@ ROWS_LOOK_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic filled with the standard load: how many records, how many different events, and how many bytes each."""
+    """A topic filled with the standard load, its texts longer by `more` pieces: how many records, how many different events,
+    and how many bytes each."""
 
     settings: Settings
     start: datetime
     events: int
     distinct: int
     bytes: float
+    more: int = 0
 
     def load(self) -> Iterator[Record]:
         """What is in it."""
-        return standard_load(self.events, SEED, self.start, rate=1_000)
+        return standard_load(self.events, SEED, self.start, rate=1_000, more=self.more)
 
 
 class Ground:
@@ -68,9 +70,9 @@ class Ground:
         self._brands.write_text(yaml.safe_dump(standard_brands()))
         self._runs = 0
 
-    def topic(self, events: int, partitions: int = PARTITIONS) -> Topic:
-        settings = self.settings(f"standard{partitions}-{events}", partitions, "default")
-        topic = Topic(settings, datetime.now(UTC) - timedelta(hours=2), events, 0, 0)
+    def topic(self, events: int, partitions: int = PARTITIONS, more: int = 0) -> Topic:
+        settings = self.settings(f"standard{partitions}-{events}-{more}", partitions, "default")
+        topic = Topic(settings, datetime.now(UTC) - timedelta(hours=2), events, 0, 0, more)
         migrate(settings)
         keys, size = set(), 0
         with producing(settings) as produce:

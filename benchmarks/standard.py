@@ -49,10 +49,18 @@ def standard_brands() -> dict[str, list[dict[str, Any]]]:
 
 
 def standard_load(
-    count: int, seed: int, start: datetime, *, rate: int = 1000, duplicates: float = DUPLICATES, changes: float = 0.0
+    count: int,
+    seed: int,
+    start: datetime,
+    *,
+    rate: int = 1000,
+    duplicates: float = DUPLICATES,
+    changes: float = 0.0,
+    more: int = 0,
 ) -> Iterator[Record]:
     """`count` records of about 480 bytes, `rate` of them an event second: a fifth mention one of the standard brands, a tenth
     (`duplicates`) are redeliveries, half of them near (the last thousand), half far. `changes` of them are edits and deletes.
+    Each text is longer by `more` pieces of some 74 bytes.
     """
     random = Random(seed)
     dice = random.random
@@ -73,7 +81,7 @@ def standard_load(
             record = _standard_change(far[int(dice() * len(far))], moment, dice())
         else:
             head = (mentions if dice() < MENTIONING else texts)[int(dice() * TEXTS)]
-            text = f"{head} {texts[int(dice() * TEXTS)]}"
+            text = " ".join((head, *(texts[int(dice() * TEXTS)] for _ in range(1 + more))))
             record = _standard_post(f"{seed}-{number:09d}", moment, text, authors[int(dice() * AUTHORS)], int(dice() * 50))
         _remember(near, NEAR, number, record)
         if number < FAR or not number % FAR_EVERY:

@@ -9,6 +9,7 @@ import msgspec
 import orjson
 import pytest
 
+from benchmarks.large import MORE
 from benchmarks.standard import Record, standard_brands, standard_keywords, standard_load
 from schemas.events import record_type
 
@@ -30,6 +31,8 @@ def test_the_standard_load_keeps_its_promises() -> None:
     records = list(standard_load(count, 1, START))
     assert records == list(standard_load(count, 1, START))
     assert 470 <= sum(len(record.value) for record in records) / count <= 490
+    large = [len(record.value) for record in standard_load(2_000, 1, START, more=MORE)]
+    assert 1_480 <= sum(large) / len(large) <= 1_520
     assert (count - len(set(records))) / count == pytest.approx(0.1, abs=0.01)
     keywords = standard_keywords()
     assert len(set(keywords)) == 200

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import end_to_end, peers, report, suite, visible
+from benchmarks import end_to_end, large, peers, report, suite, visible
 from benchmarks.environments import APPS, version_of
 from benchmarks.ground import Ground
 from benchmarks.report import Figure
@@ -23,6 +23,7 @@ steps.mentions_5000 steps.mentions_5000_cpu steps.completion steps.completion_cp
 steps.identity steps.identity_cpu steps.shape steps.shape_cpu
 end_to_end.throughput
 end_to_end.cpu_total end_to_end.cpu_worker end_to_end.cpu_kafka end_to_end.cpu_clickhouse end_to_end.cpu_owed
+large.throughput large.mb_per_s large.per_core large.mb_per_core
 end_to_end.visible_p50_ms end_to_end.visible_p99_ms end_to_end.visible_max_ms
 cost.idle_cores cost.cores_100 cost.cores_1000
 worker.rss_mb worker.rss_growth_mb
@@ -122,10 +123,12 @@ def test_a_measurement_that_fails_costs_only_its_own_figures(capsys: pytest.Capt
 def test_a_tiny_run_yields_what_it_announces(kafka: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps, throughput and latency for real: a worker on the tests' Apache Kafka and ClickHouse, a few thousand events."""
     stage = Ground(kafka, tmp_path, "off")
-    for module in (end_to_end, visible):
+    for module in (end_to_end, large, visible):
         monkeypatch.setattr(module, "ground", lambda: nullcontext(stage))
     monkeypatch.setattr(visible, "WARM_UP_EVENTS", 5_000)
-    chosen = suite.chosen(["steps", "end_to_end.cpu", "end_to_end.visible_p50", "identity.lookups", "identity.hot_path"])
+    chosen = suite.chosen(
+        ["steps", "large", "end_to_end.cpu", "end_to_end.visible_p50", "identity.lookups", "identity.hot_path"]
+    )
     figures = [figure for measurement in chosen for figure in measurement.run(TINY)]
     assert {figure.name for figure in figures} == {name for measurement in chosen for name in measurement.names}
     assert all(figure.value > 0 and figure.conditions for figure in figures)
