@@ -19,7 +19,7 @@ from pipeline.processors.sentiment.engine import LEFT, Model
 from pipeline.processors.sentiment.labels import LABELS
 from pipeline.processors.sentiment.prepare import prepare
 from schemas import labels
-from schemas.labels import COLUMNS, DEFERRED, LABELLED, UNKNOWN
+from schemas.labels import DEFERRED, LABELLED, UNKNOWN
 
 _AT_ONCE = 256
 """Texts between two checks of the deadline; a batch of the model may be smaller."""
@@ -44,13 +44,11 @@ class SentimentLabeller:
         """See `labels.Labeller`."""
         asked = pl.DataFrame({"text": prepare(texts), "given": primary(languages)})
         keys = [xxhash.xxh3_64_intdigest(f"{given}\n{text}".encode()) for text, given in asked.iter_rows()]
-        asked = asked.with_columns(key=pl.Series(keys, dtype=pl.UInt64))
-        once = asked.unique("key", keep="first", maintain_order=True)
-        computed = self._label(once, until)
-        return asked.select("key").join(computed, on="key", how="left", maintain_order="left").select(*COLUMNS)
+        different, first, place = np.unique(np.array(keys, np.uint64), return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        return self._label(asked[first[order]], different[order], until)[np.argsort(order)[place]]
 
-    def _label(self, texts: pl.DataFrame, until: float | None) -> pl.DataFrame:
-        keys = texts.get_column("key").to_numpy()
+    def _label(self, texts: pl.DataFrame, keys: npt.NDArray[np.uint64], until: float | None) -> pl.DataFrame:
         known, scores, numbers = self._cache.get(keys)
         metrics.CACHED.labels("hit").inc(int(known.sum()))
         metrics.CACHED.labels("miss").inc(int((~known).sum()))
@@ -109,27 +107,26 @@ class SentimentLabeller:
     ) -> pl.DataFrame:
         labelled = np.isfinite(scores).all(1)
         label = np.array(LABELS, object)[np.where(labelled, np.nan_to_num(scores).argmax(1), 0)]
-        frame = texts.select(
-            "key",
-            "text",
-            sentiment_language=pl.Series(language.tolist(), dtype=pl.String),
-            state=pl.Series(states),
-            labelled=pl.Series(labelled),
-            sentiment_label=pl.Series(label.tolist(), dtype=pl.String),
-            **{f"sentiment_{name}": pl.Series(scores[:, index]) for index, name in enumerate(LABELS)},
+        frame = pl.DataFrame(
+            {
+                "text": texts.get_column("text"),
+                "language": pl.Series(language.tolist(), dtype=pl.String),
+                "state": states,
+                "labelled": labelled,
+                "label": pl.Series(label.tolist(), dtype=pl.String),
+                **{name: scores[:, index] for index, name in enumerate(LABELS)},
+            }
         )
         identity = {code: model.identity for code, model in self._models.items()}
-        frame = frame.with_columns(sentiment_status=_status(), reason=_reason())
-        code = pl.col("sentiment_language")
-        return frame.with_columns(
-            *(
-                pl.when("labelled").then(pl.col(column)).alias(column)
-                for column in ("sentiment_label", *(f"sentiment_{name}" for name in LABELS))
-            ),
+        code = pl.col("language")
+        return frame.select(
+            sentiment_label=pl.when("labelled").then("label"),
+            **{f"sentiment_{name}": pl.when("labelled").then(name) for name in LABELS},
             sentiment_model=pl.when("labelled").then(code.replace_strict(identity, default=None, return_dtype=pl.String)),
-            sentiment_reason=pl.when(pl.col("sentiment_status") == UNKNOWN).then("reason"),
             sentiment_language=pl.when(code != "").then(code),
-        ).select("key", *COLUMNS)
+            sentiment_status=_status(),
+            sentiment_reason=pl.when(_status() == UNKNOWN).then(_reason()),
+        )
 
 
 def _status() -> pl.Expr:
@@ -144,7 +141,7 @@ def _reason() -> pl.Expr:
         pl.when(pl.col("text") == "").then(pl.lit(labels.NO_TEXT))
         .when(pl.col("state").is_in(list(_OF_STATE)))
         .then(pl.col("state").replace_strict(_OF_STATE, default=None, return_dtype=pl.String))
-        .when(pl.col("sentiment_language") == "").then(pl.lit(labels.NO_LANGUAGE))
+        .when(pl.col("language") == "").then(pl.lit(labels.NO_LANGUAGE))
         .otherwise(pl.lit(labels.NO_MODEL))
     )  # fmt: skip
 

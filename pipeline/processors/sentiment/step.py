@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import numpy as np
 import polars as pl
 
 from pipeline.batch import EventBatch
@@ -86,9 +87,10 @@ def _spread(labels: pl.DataFrame, asked: pl.Series, events: pl.DataFrame, wanted
     """The columns of COLUMNS: from `labels` for rows that were asked for, from `events` for other wanted rows, else null."""
     if not wanted.any():
         return [pl.Series(column, [None], type_).new_from_index(0, events.height) for column, type_ in COLUMNS.items()]
-    index = pl.select(pl.when(asked).then(asked.cum_sum() - 1)).to_series()
-    kept = events.select(pl.when(wanted & ~asked).then(pl.col(column)).alias(column) for column in COLUMNS)
+    stored = {column: pl.when(wanted).then(pl.col(column).cast(type_)) for column, type_ in COLUMNS.items()}
     if not labels.height:
-        return kept.get_columns()
-    new = labels.select(pl.col(column).gather(index) for column in COLUMNS)
-    return [new.get_column(column).fill_null(kept.get_column(column).cast(type_)) for column, type_ in COLUMNS.items()]
+        return events.select(**stored).get_columns()
+    new = labels[np.maximum(np.cumsum(asked.to_numpy()) - 1, 0)]
+    return events.select(
+        pl.when(asked).then(new.get_column(column)).otherwise(known).alias(column) for column, known in stored.items()
+    ).get_columns()
