@@ -19,7 +19,7 @@ import os
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 FEW, LARGE = 2, 64 << 10
 _KEEP_BYTES, _LARGEST_MMAP_THRESHOLD = 1 << 30, 32 << 20
-LIBRARIES = {"_RJEM_MALLOC_CONF": "dirty_decay_ms:20000,narenas:1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
+LIBRARIES = {"_RJEM_MALLOC_CONF": "dirty_decay_ms:5000,narenas:1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
 """Environment variables that Polars' allocator and Arrow read when they are loaded."""
 
 
