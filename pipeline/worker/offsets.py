@@ -161,8 +161,8 @@ class Offsets:
             for partition in partitions:
                 del self._unseeded[partition]
             if self._consumer is not None:
-                sought = self._errors.start(self._consumer, {each: self._starts[each] for each in partitions})
-                self._kept = [message for message in self._kept if partition_of(message) not in sought]
+                starts = {each: self._starts[each] for each in partitions}
+                self._kept = self._errors.start(self._consumer, starts, self._kept)
         self._show_ready()
 
     def _show_ready(self) -> None:

@@ -8,7 +8,7 @@ A partition is *held* when its next offset is not in Kafka any more: only `earsh
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -32,8 +32,8 @@ class ReadErrors:
         self.held: set[Partition] = set()
         self.stuck: set[Partition] = set()
 
-    def start(self, consumer: Consumer, offsets: Mapping[Partition, int]) -> set[Partition]:
-        """Fetches paused partitions, but held ones. Returns those that are read from these offsets, whatever came before.
+    def start(self, consumer: Consumer, offsets: Mapping[Partition, int], kept: Sequence[Message]) -> list[Message]:
+        """Fetches paused partitions from these offsets, but held ones. Returns the records of `kept` that stay: none of theirs.
 
         After `resume` alone librdkafka's thread of the broker sleeps on for up to a second, and a partition that was paused
         while it asked for its beginning asks again after half a second. A seek wakes the one and asks at once.
@@ -48,7 +48,10 @@ class ReadErrors:
             except KafkaException as error:
                 log.debug("%s[%d] starts later: %s", place.topic, place.partition, error)
         log.info("reading %s", names({(place.topic, place.partition) for place in readable}))
-        return sought
+        if late := {partition_of(message) for message in kept if not message.error()} & offsets.keys() - sought:
+            # Of an earlier assignment perhaps, and then records are missing before them, which their commit would pass over.
+            self._give_up(f"records of {names(late)} were read before it could start")
+        return [message for message in kept if message.error() or partition_of(message) not in offsets]
 
     def hold(self, consumer: Consumer, partition: Partition, error: KafkaError) -> None:
         """The next offset of the partition is not in Kafka."""
