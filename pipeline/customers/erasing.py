@@ -16,7 +16,7 @@ from pipeline.errors import EarshotError
 from pipeline.leader import Leader
 from pipeline.sinks.erased_customers import SUPPRESSED
 
-EVERY_S = 0.5
+EVERY_S = 1.0
 AGAIN_S = 300.0
 """So often the tables are looked through for all that was ever erased: an import may have been writing its records."""
 _NEWS = "SELECT count() AS rows, max(sequence) AS newest FROM suppressions WHERE kind = 'account'"

@@ -31,10 +31,11 @@ EVERY_S = 0.5
 MOST = 1_000_000
 """Changes of one answer: 24 MB."""
 _NEWS = """
-SELECT (SELECT count() FROM suppressions WHERE sequence > {}) AS suppressed,
-    (SELECT count() FROM assignment_changes WHERE sequence > {}) AS moved,
-    (SELECT count() FROM identity_rules WHERE version > {}) AS ruled"""
-"""One statement: three, twice a second, were half of what an idle worker asks."""
+SELECT countIf(news = 1) AS suppressed, countIf(news = 2) AS moved, countIf(news = 3) AS ruled FROM (
+    SELECT 1 AS news FROM suppressions WHERE sequence > {}
+    UNION ALL SELECT 2 FROM assignment_changes WHERE sequence > {}
+    UNION ALL SELECT 3 FROM identity_rules WHERE version > {})"""
+"""One statement: three, twice a second, were half of what an idle worker asks; as three scalars it takes half as long again."""
 _ALL = "SELECT profile, customer FROM assignments FINAL"
 _CHANGES = "SELECT sequence, profile, after FROM assignment_changes WHERE sequence > {} ORDER BY sequence LIMIT {}"
 _RULES = "SELECT version, rules FROM identity_rules WHERE version > {} ORDER BY version DESC LIMIT 1"
