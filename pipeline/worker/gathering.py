@@ -12,8 +12,8 @@ from pipeline.batch import EventBatch
 from pipeline.sinks.landing import TOGETHER_BYTES, frame_bytes
 from pipeline.worker.in_flight import InFlightLimit
 
-ENOUGH_ROWS = 40_000
-"""Three full batches, of which a fifth may be duplicates. Each more is 25 MB or so for the worker, and work for dedup."""
+ENOUGH_ROWS = 50_000
+"""Four full batches, of which a fifth may be duplicates. Each more is 20 MB or so for the worker."""
 WAIT_S = 0.3
 FEW_ROWS = 100
 APART_S = 0.5

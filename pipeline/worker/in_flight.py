@@ -7,7 +7,7 @@ import threading
 from pipeline.batch import EventBatch
 from pipeline.monitoring import metrics
 
-BATCHES_IN_FLIGHT = 6
+BATCHES_IN_FLIGHT = 8
 FEW = 4
 BYTES_IN_FLIGHT = 128 << 20
 
