@@ -22,13 +22,14 @@ def consumer_config(kafka: KafkaSettings) -> KafkaConfig:
         "session.timeout.ms": kafka.session_timeout_ms,
         "heartbeat.interval.ms": kafka.session_timeout_ms // 5,
         # Compressed bytes of a request; a record that is larger still comes, alone (KIP-74).
-        "fetch.max.bytes": 8 << 20,
+        "fetch.max.bytes": 4 << 20,
         # It bounds a batch that zstd unpacks, too: one above it can't be read (worker/read_errors.py).
         "receive.message.max.bytes": 256 << 20,
         # Asks a slow topic 20 times a second, not after each record: less than the linger of a batch.
         "fetch.min.bytes": 128 << 10,
         "fetch.wait.max.ms": 50,
-        "queued.max.messages.kbytes": 16 << 10,
+        # A sixth of a second at full rate; what a fetch brings comes on top.
+        "queued.max.messages.kbytes": 8 << 10,
         # The default of 1 s leaves the poll thread without input whenever the queue was full for a moment.
         "fetch.queue.backoff.ms": 10,
         "statistics.interval.ms": 1000,
