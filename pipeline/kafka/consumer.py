@@ -20,7 +20,8 @@ def consumer_config(kafka: KafkaSettings) -> KafkaConfig:
         "isolation.level": "read_committed",
         "partition.assignment.strategy": "cooperative-sticky",
         "session.timeout.ms": kafka.session_timeout_ms,
-        "heartbeat.interval.ms": kafka.session_timeout_ms // 5,
+        # Those who live hear of a death with their next heartbeat.
+        "heartbeat.interval.ms": kafka.session_timeout_ms // 10,
         # Compressed bytes of a request; a record that is larger still comes, alone (KIP-74).
         "fetch.max.bytes": 4 << 20,
         # It bounds a batch that zstd unpacks, too: one above it can't be read (worker/read_errors.py).
