@@ -115,7 +115,7 @@ class ClickHouseSettings(Section):
 
 class WorkerSettings(Section):
     batch_rows: int = Field(16_000, ge=1, description="rows of a batch at most")
-    batch_bytes: int = Field(64 << 20, ge=1, description="bytes of a batch, about")
+    batch_bytes: int = Field(32 << 20, ge=1, description="bytes of a batch, about")
     linger_ms: int = Field(200, ge=1, description="time between two batches while records come")
     health_host: str = Field("127.0.0.1", description="address that /live, /ready and /metrics listen on")
     health_port: int = Field(9400, ge=0, le=65535, description="their port; 0: any that is free")

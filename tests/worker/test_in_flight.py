@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 import polars as pl
 
 from pipeline.batch import EventBatch
+from pipeline.config.settings import WorkerSettings
 from pipeline.records import Records
 from pipeline.worker.gathering import APART_S, ENOUGH_ROWS, FEW_ROWS, WAIT_S, Gathering
-from pipeline.worker.in_flight import FEW, InFlightLimit
+from pipeline.worker.in_flight import BYTES_IN_FLIGHT, FEW, InFlightLimit
 from schemas.signals import Candidate
 from tests.support.worker import wait_for
 
@@ -34,6 +35,9 @@ def test_many_small_batches_or_a_few_large_ones_are_on_their_way() -> None:
     assert filled(InFlightLimit(12, 1_000), 10) == 12
     assert filled(InFlightLimit(12, 1_000), 200) == 5, "the fifth is above the bytes"
     assert filled(InFlightLimit(12, 1_000), 5_000) == FEW
+    assert filled(InFlightLimit(), WorkerSettings().batch_bytes) * WorkerSettings().batch_bytes <= BYTES_IN_FLIGHT, (
+        "as many bytes, whatever the records"
+    )
     limit = InFlightLimit(1)
     limit.take(batch())
     assert not limit.wait(0)
