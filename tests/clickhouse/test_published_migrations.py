@@ -42,6 +42,7 @@ PUBLISHED = {
     "035_unreadable_letters": 0x761014460768D219,
     "036_blank_columns": 0xD0EC9D1E554E9DB3,
     "037_fewer_merges": 0xC5D7928744214ABA,
+    "038_sketch_of_long_texts": 0x977FFB416515F830,
 }
 """XXH3-64 by name. A new migration adds a line here; no line ever changes."""
 

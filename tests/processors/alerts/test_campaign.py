@@ -305,3 +305,15 @@ def test_the_sketch_of_a_text_is_bounded_and_has_no_zeros(client: Client) -> Non
     sketches = [s for (s,) in client.query("SELECT text_sketch FROM interactions ORDER BY event_key").result_rows]
     assert all(len(sketch) <= 8 and 0 not in sketch for sketch in sketches)
     assert [len(sketch) for sketch in sketches[:2]] == [0, 0] and len(sketches[5]) == 8
+
+
+def test_the_sketch_of_a_long_text_is_that_of_all_of_it_in_lower_case(client: Client) -> None:
+    random, letters = Random(7), "aB ΣσİßẞЖ漢\u212aȺé👩\0\n"
+    texts = ["\u212a" * 900, "\u212a" * 399 + "Σ" * 30, "Ⱥ" * 900, "Σ " * 700, "É" * 1_000_000, "👩" * 300 + "x" * 300]
+    texts += ["".join(random.choices(letters, k=random.randrange(1_500))) for _ in range(300)]
+    insert(client, *(row(n, text) for n, text in enumerate(texts)))
+    pieces = "ngrams(substring(lowerUTF8(text), 1, 400), 5)"
+    whole = f"arraySlice(arraySort(arrayFilter(x -> x < 2147483648, arrayMap(x -> xxHash32(x), {pieces}))), 1, 8)"
+    assert client.query(
+        f"SELECT countIf(text_sketch = {whole}), countIf(notEmpty(text_sketch)) > 290 FROM interactions"
+    ).result_rows == [(len(texts), 1)]
