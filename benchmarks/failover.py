@@ -6,9 +6,9 @@ killed one is started anew each time, so the group is joined as often as it is l
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from statistics import median
 
@@ -36,7 +36,7 @@ def figures(kills: int) -> Iterator[Figure]:
 
 
 def measure(stage: Ground, kills: int) -> list[float]:
-    """Seconds, one a kill. Raises RuntimeError when an event was never seen."""
+    """Seconds, one a kill. Raises RuntimeError when an event was not acknowledged, or never seen."""
     warm_up = stage.topic(WARM_UP_EVENTS)
     killed: list[float] = []
     with stage.run(warm_up) as settings, ExitStack() as kept, clickhouse_client(settings.clickhouse) as client:
@@ -46,10 +46,10 @@ def measure(stage: Ground, kills: int) -> list[float]:
         length = EVERY_S * kills + 5
         positions = Positions(ends(settings), 2 * RATE * length // settings.kafka.partitions + 1_000)
         watcher = Watcher(client, positions)
-        producer = threading.Thread(target=produce_at, args=(settings, RATE, length, positions))
+        thread = kept.enter_context(ThreadPoolExecutor(1))
         began = time.monotonic()
         watcher.start()
-        producer.start()
+        produced = thread.submit(produce_at, settings, RATE, length, positions)
         try:
             for kill in range(kills):
                 time.sleep(max(0.0, began + 5 + EVERY_S * kill - time.monotonic()))
@@ -57,7 +57,7 @@ def measure(stage: Ground, kills: int) -> list[float]:
                 killed.append(time.monotonic())
                 time.sleep(EVERY_S / 2)
                 workers[kill % 2] = _worker(settings, kept)
-            producer.join()
+            produced.result()
             watcher.wait_for_all()
         finally:
             watcher.stop()
